@@ -1,0 +1,45 @@
+"""Every budget of the reactor, with its reason, in one place.
+
+A reactor is fair only because nothing in it may take as much as it likes. Each number below bounds
+one kind of work in one turn, so that one busy peer costs the others at most that much waiting.
+
+Floor 1: imports nothing of ours; anyone may import it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Longest single wait, in seconds. A longer one is waited in pieces: the kernel's timeouts are
+#: 32-bit milliseconds in places, and libevent chose the same 35 minutes for the same reason.
+MAX_WAIT: Final = 35 * 60.0
+
+#: Bytes asked of one `recv`. Above 128 KiB the C allocator maps and unmaps memory for every read
+#: (2 us against 13 to 21 us measured), and below 16 KiB bulk transfers pay per call.
+READ_SIZE: Final = 64 * 1024
+
+#: Bytes read from one stream in one turn, before the others have their go.
+READ_BUDGET: Final = 256 * 1024
+
+#: Bytes handed to the kernel from one stream's queue in one turn.
+WRITE_BUDGET: Final = 1024 * 1024
+
+#: Writes up to this many bytes are joined with their neighbours into one; larger ones are sent as
+#: they are. Joining many small writes saves system calls; copying large ones costs more than that.
+JOIN_LIMIT: Final = 8 * 1024
+
+#: Connections accepted from one listener in one turn: the budget starts at the first number and
+#: doubles up to the second while the backlog keeps filling it.
+ACCEPT_BUDGET: Final = (1, 64)
+
+#: Datagrams received from one socket in one turn.
+DATAGRAM_BUDGET: Final = 64
+
+#: Default output water marks of a stream, in bytes: above the first a producer is asked to pause,
+#: below the second to go on.
+HIGH_WATER: Final = 64 * 1024
+LOW_WATER: Final = 16 * 1024
+
+#: Consecutive turns in which a handle may report HANGUP without its handler changing anything,
+#: before the reactor says so and pauses it: a hang-up is level-triggered and never goes away.
+HANGUP_PATIENCE: Final = 64

@@ -1,0 +1,172 @@
+"""`epoll(7)`: the kernel remembers the set, and a wait costs only what is ready.
+
+Used level-triggered, like the others. Four special problems of epoll, each with a test:
+
+* **It watches open files, not descriptors.** Close a descriptor while a duplicate of it lives on
+  (`dup`, a forked child) and epoll goes on reporting the number that no longer is ours: a *ghost*.
+  Only unregistering before closing prevents it. When a ghost is heard, or when a number is reused
+  whose removal the kernel could not confirm, the set is built anew, and counted.
+* **Descriptors that refuse.** Regular files and some devices answer EPERM. `select` and `poll` call
+  them always ready; so do we, from a set of our own.
+* **A mask of nothing still reports errors**, and would spin; so an interest of 0 leaves the kernel.
+* **The result buffer is bounded**, and what does not fit is not reported. It grows until all fits.
+
+Floor 1: beside the other backends; only `reactor.demux` opens it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+from reactor.demux._base import Demultiplexer, Features, check_open
+from reactor.demux._masks import FROM_KERNEL, KERNEL_BITS, TO_KERNEL, milliseconds
+from reactor.errors import RegistrationError
+from reactor.events import READ, WRITE
+
+#: Events asked for at first; doubled whenever a wait fills it.
+_FIRST_BATCH = 256
+
+
+class EpollDemultiplexer(Demultiplexer):
+    """`epoll(7)`: a wait costs O(ready), whatever the number registered."""
+
+    features = Features(
+        name="epoll",
+        cost="O(ready)",
+        files=True,
+        timeout_resolution=1e-3,
+        descriptor_limit=None,
+        pollable=True,
+        early_close=True,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
+        self._masks: dict[int, int] = {}  # what the kernel watches: descriptor to kernel mask
+        self._always: dict[int, int] = {}  # what it refuses: descriptor to interest
+        self._suspects: set[int] = set()  # numbers whose removal the kernel did not confirm
+        self._batch = _FIRST_BATCH
+
+    def register(self, fd: int, interest: int, token: int) -> None:
+        self._claim(fd)
+        if fd in self._suspects:
+            self.rebuild()
+        if interest:
+            self._watch(fd, interest)
+        else:
+            check_open(fd)
+        self._tokens[fd] = token
+
+    def modify(self, fd: int, interest: int, token: int) -> None:
+        self._known(fd)
+        self._tokens[fd] = token
+        if not interest:
+            self._forget(fd)
+        elif fd in self._always:
+            self._always[fd] = interest
+        elif fd not in self._masks:
+            self._watch(fd, interest)
+        elif self._masks[fd] != TO_KERNEL[interest]:
+            self._change(fd, interest)
+
+    def unregister(self, fd: int) -> None:
+        if self._tokens.pop(fd, None) is not None:
+            self._forget(fd)
+
+    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        self._waits += 1
+        events = self._epoll.poll(self._seconds(timeout), self._batch)
+        while len(events) >= self._batch:
+            self._batch *= 2
+            events = self._epoll.poll(0, self._batch)
+        tokens = self._tokens
+        try:
+            ready = [(tokens[fd], FROM_KERNEL[mask & KERNEL_BITS]) for fd, mask in events]
+        except KeyError:
+            self.rebuild()
+            ready = [
+                (tokens[fd], FROM_KERNEL[mask & KERNEL_BITS]) for fd, mask in events if fd in tokens
+            ]
+        if self._always:
+            ready += [(tokens[fd], mask & (READ | WRITE)) for fd, mask in self._always.items()]
+        self._events += len(ready)
+        return ready
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        self.closed = True
+        self._tokens.clear()
+        self._masks.clear()
+        self._always.clear()
+        self._epoll.close()
+
+    def _seconds(self, timeout: float | None) -> float:
+        if self._always:
+            return 0
+        # Python's epoll takes seconds; whole milliseconds leave no doubt about the rounding.
+        return -1 if timeout is None else milliseconds(timeout) / 1e3
+
+    def _watch(self, fd: int, interest: int) -> None:
+        mask = TO_KERNEL[interest]
+        try:
+            self._epoll.register(fd, mask)
+        except FileExistsError:
+            # An old registration of this very file under this number was never removed.
+            self._epoll.modify(fd, mask)
+        except PermissionError:
+            self._always[fd] = interest
+            return
+        except (OSError, ValueError) as error:
+            raise RegistrationError(
+                f"epoll cannot watch descriptor {fd}: {error}; register an open one"
+            ) from None
+        self._masks[fd] = mask
+
+    def _change(self, fd: int, interest: int) -> None:
+        mask = TO_KERNEL[interest]
+        try:
+            self._epoll.modify(fd, mask)
+        except FileNotFoundError:
+            # Closed behind our back, and the number belongs to another file now.
+            self._suspects.add(fd)
+            self._epoll.register(fd, mask)
+        except OSError as error:
+            raise RegistrationError(
+                f"epoll cannot change descriptor {fd}: {error}; was it closed without being"
+                " unregistered?"
+            ) from None
+        self._masks[fd] = mask
+
+    def _forget(self, fd: int) -> None:
+        self._always.pop(fd, None)
+        if self._masks.pop(fd, None) is None:
+            return
+        try:
+            self._epoll.unregister(fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM):
+                raise
+            self._suspects.add(fd)
+            self._vanished += 1
+
+    def rebuild(self) -> None:
+        """Make a new set of what we own: the only way to be rid of a ghost, or of a parent's set.
+
+        It takes the old one's number, for a host loop may be watching that.
+        """
+        fresh = select.epoll(flags=select.EPOLL_CLOEXEC)
+        self._rebuilds += 1
+        self._suspects.clear()
+        for fd, mask in list(self._masks.items()):
+            try:
+                fresh.register(fd, mask)
+            except OSError:
+                del self._masks[fd]
+                self._vanished += 1
+        os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
+        fresh.close()

@@ -1,0 +1,595 @@
+"""The reactor: waits for what is ready, and calls whoever asked to be told.
+
+One turn, `run_once`, in the order that is promised (tested in `tests/reactor/test_turn_order.py`):
+
+    flush     what was written between turns
+    wait      until a handle is ready, a timer is due, or somebody wakes the loop
+    collect   ready handles, in the kernel's order
+              due timers, by deadline, first-in first-out among equals
+              deferred calls, first-in first-out
+              signals
+    call      all that was collected, one after the other
+    close     what was closed in this turn, and the callbacks that tell of it
+    flush     what was written in this turn
+
+Everything is collected before anything is called. So what a handler adds, runs in the next turn: a
+timer of no delay cannot starve the handles, nor can deferred calls that defer further calls. And
+what a handler closes, pauses or cancels is not called any more, although it had been collected.
+
+Handlers run in one thread, one at a time, and are never interrupted by one another. One that raises
+is reported to `on_error`, and the loop goes on; KeyboardInterrupt and SystemExit leave `run`, and
+what was collected and not yet called is kept for the next turn.
+
+Thread-safety: `call_threadsafe`, `call_from_signal` and `stop` may be called from any thread;
+everything else belongs to the thread that runs the loop.
+
+Floor 2: uses everything of floor 1, is used by everything of floor 3.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reactor.clock import Clock, MonotonicClock
+from reactor.demux import Demultiplexer, open_demultiplexer
+from reactor.errors import (
+    ForkError,
+    LimitError,
+    ReactorClosedError,
+    ReentryError,
+    WrongThreadError,
+)
+from reactor.events import HANGUP, READ, names
+from reactor.handles import Forked, Handle, Handler, HandleTable, HasFileno
+from reactor.interrupt import interruptible
+from reactor.sources import Call, Source
+from reactor.timers import Timer, TimerQueue
+from reactor.trace import ErrorContext, Instrument, SourceRecord, Traced, creation_site
+from reactor.wakeup import Wakeup
+
+_log = logging.getLogger("reactor")
+
+#: What a source other than a handle is called with: it has no events, only the bit that says go.
+_GO: Final = 1
+
+Batch = deque[tuple[Source, int]]
+
+
+@dataclass(frozen=True)
+class ReactorStats:
+    """Counters of one reactor since it was made, and what it holds now."""
+
+    backend: str
+    turns: int
+    #: Sources called: handlers, timers, deferred calls, signals.
+    calls: int
+    handles: int
+    timers: int
+    deferred: int
+    #: Events for a handle that was closed after the kernel reported them.
+    stale: int
+    #: Exceptions handed to `on_error`.
+    errors: int
+
+
+class Reactor:
+    """A reactor. See the module's text for what a turn does.
+
+    `backend` names a demultiplexer (default: `REACTOR_BACKEND`, else the best that works here);
+    `demultiplexer` and `clock` replace them altogether, for tests. `debug` records where timers and
+    deferred calls were made and refuses calls from the wrong thread; it costs about a microsecond
+    for each.
+
+    Costs: `register`, `call_soon` and cancelling are O(1), `call_later` is O(log n), a turn is
+    O(called) plus one wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str | None = None,
+        demultiplexer: Demultiplexer | None = None,
+        clock: Clock | None = None,
+        debug: bool = False,
+    ) -> None:
+        self.clock: Clock = clock or MonotonicClock()
+        self.demultiplexer = demultiplexer or open_demultiplexer(backend)
+        self.debug = debug
+        self.closed = False
+        #: Called with every exception that a handler lets out. The default logs it.
+        self.on_error: Callable[[ErrorContext], object] = _log_error
+
+        self._handles = HandleTable(self.demultiplexer, self.on_closing)
+        self._timers = TimerQueue()
+        self._ready: Batch = deque()
+        self._deferred: deque[Call] = deque()
+        self._signals: deque[Call] = deque()
+        self._closing: Batch = deque()
+        self._dirty: Batch = deque()
+
+        self._now = self.clock.now()
+        self._stopping = False
+        self._running = False
+        self._thread: int | None = None
+        self._instrument: Instrument | None = None
+        self._hosted = False
+        self._forked = False
+
+        self._lock = threading.RLock()
+        self._asleep = False
+        self.wakeup = Wakeup()
+        self._watch_wakeup()
+
+        self._turns = 0
+        self._calls = 0
+        self._stale = 0
+        self._errors = 0
+        self._last_wait: tuple[float | None, list[tuple[int, int]], int, int] = (None, [], 0, 0)
+        _reactors.add(self)
+
+    def __enter__(self) -> Reactor:
+        """Return this reactor; it is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    # --- what to call ---------------------------------------------------------------------------
+
+    def register(
+        self,
+        fileobj: int | HasFileno,
+        interest: int,
+        handler: Handler,
+        *,
+        once: bool = False,
+        owned: bool = False,
+        name: str = "",
+    ) -> Handle:
+        """Call `handler(ready)` whenever `fileobj` is ready for any of `interest`.
+
+        `interest` combines READ, WRITE and HANGUP; `once` pauses the handle before each call, until
+        `resume`; `owned` has the reactor close `fileobj` after the handle; `name` appears in logs.
+
+        Raises `RegistrationError` if it is closed or registered already, `DescriptorLimitError` if
+        this backend cannot watch so large a number. Cost: O(1), one or two system calls.
+        """
+        self._check()
+        if owned and not isinstance(fileobj, int) and not hasattr(fileobj, "close"):
+            raise TypeError(f"{fileobj!r} has no close(), so it cannot be owned; pass owned=False")
+        handle = Handle(self._handles, fileobj, handler, once=once, owned=owned, name=name)
+        self._handles.add(handle, interest)
+        return handle
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call `callback(*args)` once, `delay` seconds from now, never earlier. O(log n).
+
+        A delay of 0, or less, means the next turn. Raises `LimitError` if it is not finite.
+        """
+        return self.call_at(self.clock.now() + delay, callback, *args)
+
+    def call_at(self, deadline: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call `callback(*args)` once the reactor's clock has reached `deadline`. O(log n)."""
+        self._check()
+        return self._set(self._timers.add(deadline, callback, args))
+
+    def call_every(
+        self,
+        period: float,
+        callback: Callable[..., object],
+        *args: Any,
+        first: float | None = None,
+    ) -> Timer:
+        """Call `callback(*args)` every `period` seconds, first after `first` (default: one period).
+
+        Without drift, and without a burst after a pause: periods that passed entirely are skipped
+        and counted in `Timer.missed`. O(log n) for each call.
+        """
+        self._check()
+        if not period > 0:
+            raise LimitError(f"a period must be more than 0 s, not {period!r}; see call_soon")
+        delay = period if first is None else first
+        return self._set(self._timers.add(self.clock.now() + delay, callback, args, period))
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
+        """Call `callback(*args)` in the next turn, in the order of these calls. O(1)."""
+        call = Call(callback, args)
+        if self.debug:
+            self._check()
+            call.site = creation_site()
+        self._deferred.append(call)
+        if self._hosted:
+            self._tell_host()
+        return call
+
+    def call_threadsafe(self, callback: Callable[..., object], *args: Any) -> Call:
+        """Like `call_soon`, from any thread or from a signal handler, and wakes the loop.
+
+        The wakeup descriptor is written only if the loop sleeps. Raises `ReactorClosedError` if the
+        reactor is closed: what could never run is not accepted.
+        """
+        call = Call(callback, args)
+        if self.debug:
+            call.site = creation_site()
+        with self._lock:
+            if self.closed:
+                raise ReactorClosedError("this reactor is closed and will not call anything again")
+            self._deferred.append(call)
+            self._rouse()
+        return call
+
+    def call_from_signal(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call `callback(*args)` in the signals phase of a turn; for a Python signal handler."""
+        self._signals.append(Call(callback, args))
+
+    def flush_later(self, flusher: Source) -> None:
+        """Have `flusher` fired at this turn's end, or before the next wait, once. O(1).
+
+        For I/O only: whatever a program hears of it is to be deferred by `call_soon`.
+        """
+        if not flusher.armed:
+            flusher.armed = _GO
+            self._dirty.append((flusher, _GO))
+            if self._hosted:
+                self._tell_host()
+
+    def on_closing(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call `callback(*args)` in this turn's closing phase, after all handlers. O(1)."""
+        self._closing.append((Call(callback, args), _GO))
+        if self._hosted:
+            self._tell_host()
+
+    # --- turning --------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return this turn's time: read once, after the wait. Costs an attribute, not a call."""
+        return self._now
+
+    def run(self) -> None:
+        """Turn until `stop`, then return.
+
+        It does not return because there is nothing left to wait for. In the main thread Ctrl-C ends
+        it at a turn's end with KeyboardInterrupt, see `reactor.interrupt`.
+        """
+        try:
+            with interruptible(self.wakeup, self.stop):
+                while not self._stopping:
+                    self.run_once()
+        finally:
+            self._stopping = False
+
+    def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Turn until `predicate()` is true, and return True; or False at `timeout` or `stop`."""
+        expired: list[bool] = []
+        timer = None if timeout is None else self.call_later(timeout, expired.append, True)
+        try:
+            with interruptible(self.wakeup, self.stop):
+                while not (satisfied := predicate()) and not expired and not self._stopping:
+                    self.run_once()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not satisfied and not expired:
+            self._stopping = False
+        return satisfied
+
+    def stop(self) -> None:
+        """Make `run` return at the end of its turn. From any thread.
+
+        If the loop does not run, the next `run` returns at once: a stop is never lost.
+        """
+        with self._lock:
+            self._stopping = True
+            self._rouse()
+
+    def run_once(self, timeout: float | None = None) -> int:
+        """Do one turn, waiting at most `timeout` seconds, and return how many sources were called.
+
+        Raises `ReentryError` if this reactor is in a turn already, in whatever thread.
+        """
+        if self._running:
+            raise ReentryError("this reactor is in a turn already; handlers must return to it")
+        self._check()
+        self._running = True
+        self._thread = threading.get_ident()
+        before = self._calls
+        try:
+            self._call_all(self._dirty)
+            events = self._wait(timeout)
+            self._collect(events)
+            self._call_all(self._ready)
+            self._call_all(self._closing)
+            self._call_all(self._dirty)
+        finally:
+            self._running = False
+        self._turns += 1
+        if self._instrument is not None:
+            self._instrument.after_turn(self._turns, self._calls - before)
+        return self._calls - before
+
+    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        if self._ready:
+            timeout = 0  # left over from a turn that was cut short
+        elif (deadline := self._timers.next_deadline()) is not None:
+            left = max(deadline - self.clock.now(), 0)
+            timeout = left if timeout is None else min(left, timeout)
+        if self._instrument is not None:
+            self._instrument.before_wait(timeout)
+        if timeout is None or timeout > 0:
+            events = self._sleep(timeout)
+        else:
+            events = self.demultiplexer.wait(0)
+        self._now = self.clock.now()
+        if self._instrument is not None:
+            self._instrument.after_wait(len(events))
+        self._last_wait = (timeout, events, 0, 0)
+        return events
+
+    def _sleep(self, timeout: float | None) -> list[tuple[int, int]]:
+        # First say that we sleep, then look for a reason not to. Whoever adds work does it in the
+        # opposite order, first add, then look whether we sleep: so one of the two always notices.
+        try:
+            with self._lock:
+                self._asleep = True
+                if self._deferred or self._signals or self._closing or self._stopping:
+                    timeout = 0
+            return self.demultiplexer.wait(timeout)
+        finally:
+            self._asleep = False
+
+    def _collect(self, events: list[tuple[int, int]]) -> None:
+        ready = self._ready
+        find = self._handles.find
+        for token, mask in events:
+            handle = find(token)
+            if handle is None:
+                self._stale += 1
+            else:
+                ready.append((handle, mask))
+                if mask & HANGUP:
+                    self._handles.note_hangup(handle)
+        timers = self._timers.due(self._now)
+        ready.extend((timer, _GO) for timer in timers)
+        # Other threads may append meanwhile, so take as many as there are now, one by one.
+        deferred = len(self._deferred)
+        for queue in (self._deferred, self._signals):
+            ready.extend((queue.popleft(), _GO) for _ in range(len(queue)))
+        self._last_wait = (*self._last_wait[:2], len(timers), deferred)
+        if self._instrument is not None:
+            self._wrap(ready, self._instrument)
+
+    def _call_all(self, batch: Batch) -> None:
+        """Call the sources of a batch. Every callback of this reactor is called from here."""
+        now = self._now
+        while batch:
+            source, ready = batch.popleft()
+            ready &= source.armed
+            if not ready:
+                continue
+            source.fired += 1
+            source.last_fired = now
+            self._calls += 1
+            try:
+                source.fire(ready)
+            except Exception as error:
+                self._report(ErrorContext(error, source, ready))
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def close(self, timeout: float = 0.0) -> None:
+        """Close everything: handles, their owned descriptors, timers, the demultiplexer.
+
+        Whoever holds a handle with an `on_shutdown` (a stream, a listener) is asked to end it; with
+        a `timeout` in seconds the loop turns that long for them to write out what they owe. Then
+        whatever is left is closed. Each stream's `on_close` has been called when this returns.
+        Idempotent. From within a handler, it raises `ReentryError`: call `stop` there, and close
+        after `run`.
+        """
+        if self.closed:
+            return
+        if self._running:
+            raise ReentryError("close() within a turn; call stop(), and close() after run()")
+        if not self._forked:
+            self._shut_down(timeout)
+        with self._lock:
+            self.closed = True
+        _reactors.discard(self)
+        self.demultiplexer.close()
+        self.wakeup.close()
+
+    def after_fork(self) -> None:
+        """Make this reactor usable in the child of a fork, with all its handles and timers.
+
+        The kernel's set and the wakeup pipe are shared with the parent after a fork: until this is
+        called, the child's use of them raises `ForkError`.
+        """
+        self.demultiplexer.rebuild()
+        self._handles.demultiplexer = self.demultiplexer
+        self._lock = threading.RLock()
+        self._forked = False
+        if self._thread != threading.get_ident():
+            self._running = False  # the thread that was in a turn stayed with the parent
+        self._wakeup_handle.close()
+        self.wakeup.reopen()
+        self._watch_wakeup()
+
+    # --- being embedded -------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when `run_once(0)` has something to do.
+
+        Another loop watches it, and calls `run_once(0)` then and at `next_deadline()`. From this
+        call on, work that is added between turns makes the descriptor readable, too.
+        Raises `UnsupportedError` if the backend has none (`select` and `poll`).
+        """
+        fd = self.demultiplexer.fileno()
+        self._hosted = True
+        return fd
+
+    def next_deadline(self) -> float | None:
+        """Return when the next turn is due, on the reactor's clock: at once if work is waiting."""
+        if self._ready or self._deferred or self._signals or self._closing or self._dirty:
+            return self.clock.now()
+        return self._timers.next_deadline()
+
+    # --- insight --------------------------------------------------------------------------------
+
+    def set_instrument(self, instrument: Instrument | None) -> None:
+        """Have `instrument` told of every phase and call from the next turn on; None to end it."""
+        self._instrument = instrument
+
+    def stats(self) -> ReactorStats:
+        """Return counters and sizes as a frozen record. O(1)."""
+        return ReactorStats(
+            backend=self.demultiplexer.features.name,
+            turns=self._turns,
+            calls=self._calls,
+            handles=len(self._handles) - 1,  # not counting our own wakeup
+            timers=len(self._timers),
+            deferred=len(self._deferred),
+            stale=self._stale,
+            errors=self._errors,
+        )
+
+    def dump(self) -> list[SourceRecord]:
+        """Return a record of everything this reactor may call: `print(*r.dump(), sep="\\n")`.
+
+        O(n log n). Timers and deferred calls know where they were made in debug mode only.
+        """
+        now = self.clock.now()
+        handles = [_record("handle", handle, now) for handle in self._handles]
+        timers = [_record("timer", timer, now) for timer in self._timers.waiting()]
+        calls = [_record("deferred", call, now) for call in list(self._deferred)]
+        return handles + timers + calls
+
+    def explain_last_wakeup(self) -> str:
+        """Say in words why the last wait ended."""
+        timeout, events, timers, deferred = self._last_wait
+        reasons = [self._explain_event(token, mask) for token, mask in events]
+        if timers:
+            reasons.append(f"{timers} timer(s) due")
+        if deferred:
+            reasons.append(f"{deferred} deferred call(s)")
+        limit = "without limit" if timeout is None else f"at most {timeout:.6f} s"
+        return f"turn {self._turns} waited {limit}: {'; '.join(reasons) or 'nothing happened'}"
+
+    def _explain_event(self, token: int, mask: int) -> str:
+        handle = self._handles.find(token)
+        if handle is None:
+            return f"{names(mask)} on a handle that is closed by now"
+        return f"{names(mask)} on {handle.describe()}, made at {handle.site}"
+
+    # --- bookkeeping ----------------------------------------------------------------------------
+
+    def _set(self, timer: Timer) -> Timer:
+        if self.debug:
+            timer.site = creation_site()
+        if self._hosted:
+            self._tell_host()
+        return timer
+
+    def _check(self) -> None:
+        if self.closed:
+            raise ReactorClosedError("this reactor is closed; make a new one")
+        if self._forked:
+            raise ForkError(
+                "the process was forked: call after_fork() in the child before this reactor is used"
+            )
+        if self.debug and self._running and self._thread != threading.get_ident():
+            raise WrongThreadError(
+                "this reactor is running in another thread; use call_threadsafe() to reach it"
+            )
+
+    def _rouse(self) -> None:
+        """Wake the loop if it sleeps. With the lock held, so that only the first one writes."""
+        if self._asleep:
+            self._asleep = False
+            self.wakeup.notify()
+        elif self._hosted:
+            self._tell_host()
+
+    def _tell_host(self) -> None:
+        if not self._running:
+            self.wakeup.notify()
+
+    def _watch_wakeup(self) -> None:
+        self._wakeup_handle = self.register(self.wakeup, READ, self._on_wakeup, name="wakeup")
+
+    def _on_wakeup(self, ready: int) -> None:
+        if not self.wakeup.drain():
+            _log.warning("somebody closed the reactor's wakeup pipe; it was made anew")
+            self._wakeup_handle.close()
+            self.wakeup.reopen()
+            self._watch_wakeup()
+
+    def _wrap(self, batch: Batch, instrument: Instrument) -> None:
+        for _ in range(len(batch)):
+            source, ready = batch.popleft()
+            traced = source if isinstance(source, Traced) else Traced(source, instrument)
+            batch.append((traced, ready))
+
+    def _report(self, context: ErrorContext) -> None:
+        self._errors += 1
+        try:
+            self.on_error(context)
+        except Exception:
+            _log.exception("on_error failed")
+            _log_error(context)
+
+    def _shut_down(self, timeout: float) -> None:
+        if self._deferred or self._signals:
+            self.run_once(0)  # what was accepted is not dropped
+        if timeout > 0:
+            self._end_handles(force=False)
+            deadline = time.monotonic() + timeout
+            # The last handle is our own, the wakeup.
+            while len(self._handles) > 1 and (left := deadline - time.monotonic()) > 0:
+                self.run_once(left)
+        self._end_handles(force=True)
+        while self._closing or self._dirty:
+            self._call_all(self._closing)
+            self._call_all(self._dirty)
+
+    def _end_handles(self, *, force: bool) -> None:
+        for handle in self._handles:
+            if handle.on_shutdown is not None:
+                handle.on_shutdown(force)
+            if force:
+                handle.close()
+
+
+def _record(kind: str, source: Source, now: float) -> SourceRecord:
+    return SourceRecord(
+        kind=kind,
+        description=source.describe(),
+        site=source.site,
+        fired=source.fired,
+        idle=None if source.last_fired is None else now - source.last_fired,
+        due_in=source.deadline - now if isinstance(source, Timer) else None,
+    )
+
+
+def _log_error(context: ErrorContext) -> None:
+    _log.error("%s", context, exc_info=context.error)
+
+
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+
+
+def _mark_forked() -> None:
+    for reactor in _reactors:
+        reactor._forked = True
+        reactor._handles.demultiplexer = Forked()
+        reactor._asleep = False  # the child must not write to the parent's pipe
+
+
+os.register_at_fork(after_in_child=_mark_forked)

@@ -1,0 +1,193 @@
+"""Timers: a heap of deadlines that knows no loop.
+
+The queue holds `(deadline, sequence, timer)`; the sequence keeps equal deadlines first-in,
+first-out. Cancelling only marks the timer (O(1)) and lets go of its callback; the entry stays in
+the heap until it comes up, or until more than half of the heap is dead and it is compacted. So a
+program may set and cancel a timeout for every message and pay O(1) amortised for the cancel.
+
+The queue never calls anybody. The loop asks it for what is due, all at once, and calls those; a
+timer that is added meanwhile, with no delay even, is therefore due in the next turn at the
+earliest, and one that is cancelled meanwhile is not called although it had been collected.
+
+A periodic timer's next deadline is its previous *deadline* plus the period, so it does not drift;
+periods that have passed entirely are skipped and counted, so there is no burst after a pause.
+
+Not thread-safe: a queue belongs to its loop's thread.
+
+Floor 1: imports `reactor.errors` and `reactor.trace` only; the loop owns one queue.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any, Final
+
+from reactor.errors import LimitError
+from reactor.trace import Site
+
+_INFINITY: Final = float("inf")
+
+#: Dead entries that are not worth a compaction.
+_FEW: Final = 64
+
+
+class Timer:
+    """A callback with a deadline. Made by `Reactor.call_later`, `call_at` and `call_every`.
+
+    `deadline` is in seconds on the reactor's clock; `period` is 0 for a one-shot timer; `missed`
+    counts the periods that were skipped because the loop was late; `armed` is 1 while it may fire.
+    """
+
+    __slots__ = (
+        "_args",
+        "_callback",
+        "_queue",
+        "_queued",
+        "armed",
+        "deadline",
+        "fired",
+        "last_fired",
+        "missed",
+        "period",
+        "site",
+    )
+
+    def __init__(
+        self,
+        queue: TimerQueue,
+        deadline: float,
+        period: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> None:
+        self._queue = queue
+        self._queued = False
+        self._callback = callback
+        self._args = args
+        self.deadline = deadline
+        self.period = period
+        self.missed = 0
+        self.armed = 1
+        self.fired = 0
+        self.last_fired: float | None = None
+        self.site: Site | None = None
+
+    def cancel(self) -> None:
+        """Make sure that it does not fire (again), even if it is due already. O(1); idempotent."""
+        if self.armed:
+            self.armed = 0
+            self._release()
+            if self._queued:
+                self._queue.note_cancelled()
+
+    def fire(self, ready: int) -> None:
+        """Call the callback; the loop's, not yours. A periodic timer is set again first."""
+        callback, args = self._callback, self._args
+        if self.period:
+            self._queue.again(self)
+        else:
+            self.armed = 0
+            self._release()
+        callback(*args)
+
+    def describe(self) -> str:
+        """Return what this is, for a log line."""
+        kind = f"timer every {self.period:g} s" if self.period else "timer"
+        return f"{kind}{'' if self.armed else ' (done)'}"
+
+    def _release(self) -> None:
+        # A cancelled entry may stay in the heap for long; what it would have called must not.
+        self._callback = _nothing
+        self._args = ()
+
+
+def _nothing(*_args: object) -> None:
+    """What a finished timer would call."""
+
+
+class TimerQueue:
+    """Deadlines in order. Adding is O(log n); cancelling and looking at the next are O(1)."""
+
+    __slots__ = ("_dead", "_heap", "_now", "_sequence")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._sequence = 0
+        self._dead = 0
+        self._now = 0.0
+
+    def __len__(self) -> int:
+        """Return the number of timers that are waiting."""
+        return len(self._heap) - self._dead
+
+    def add(
+        self,
+        deadline: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...] = (),
+        period: float = 0.0,
+    ) -> Timer:
+        """Set a timer. Raises `LimitError` if the deadline or the period is not a finite number."""
+        if not (-_INFINITY < deadline < _INFINITY and 0 <= period < _INFINITY):
+            raise LimitError(
+                f"a timer needs a finite deadline and a period that is not negative, not"
+                f" deadline={deadline!r}, period={period!r}"
+            )
+        timer = Timer(self, deadline, period, callback, args)
+        self._push(timer)
+        return timer
+
+    def again(self, timer: Timer) -> None:
+        """Set a periodic timer for its next deadline that lies ahead of the last collection."""
+        deadline = timer.deadline + timer.period
+        late = self._now - deadline
+        if late >= 0:
+            skipped = int(late / timer.period) + 1
+            timer.missed += skipped
+            deadline += skipped * timer.period
+        timer.deadline = deadline
+        self._push(timer)
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline, or None if nothing waits."""
+        heap = self._heap
+        while heap:
+            deadline, _, timer = heap[0]
+            if timer.armed:
+                return deadline
+            heapq.heappop(heap)
+            timer._queued = False
+            self._dead -= 1
+        return None
+
+    def due(self, now: float) -> list[Timer]:
+        """Take out all timers that are due at `now`, earliest first. O(log n) for each."""
+        self._now = now
+        heap = self._heap
+        due: list[Timer] = []
+        while heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            timer._queued = False
+            if timer.armed:
+                due.append(timer)
+            else:
+                self._dead -= 1
+        return due
+
+    def waiting(self) -> list[Timer]:
+        """Return all timers that wait, earliest first. O(n log n): for looking, not for working."""
+        return [timer for _, _, timer in sorted(self._heap) if timer.armed]
+
+    def note_cancelled(self) -> None:
+        """Count a cancelled entry, and compact the heap when more than half of it is dead."""
+        self._dead += 1
+        if self._dead > _FEW and self._dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].armed]
+            heapq.heapify(self._heap)
+            self._dead = 0
+
+    def _push(self, timer: Timer) -> None:
+        self._sequence += 1
+        timer._queued = True
+        heapq.heappush(self._heap, (timer.deadline, self._sequence, timer))
