@@ -114,6 +114,8 @@ class Reactor:
         self._signals: deque[Call] = deque()
         self._closing: Batch = deque()
         self._dirty: Batch = deque()
+        #: What a turn calls after its wait, in this order.
+        self._phases = (self._ready, self._closing, self._dirty)
 
         self._now = self.clock.now()
         self._stopping = False
@@ -132,7 +134,11 @@ class Reactor:
         self._calls = 0
         self._stale = 0
         self._errors = 0
-        self._last_wait: tuple[float | None, list[tuple[int, int]], int, int] = (None, [], 0, 0)
+        # For `explain_last_wakeup`: the last timeout, its events, due timers and waiting calls.
+        self._waited: float | None = None
+        self._found: list[tuple[int, int]] = []
+        self._due = 0
+        self._called = 0
         _reactors.add(self)
 
     def __enter__(self) -> Reactor:
@@ -298,17 +304,18 @@ class Reactor:
         """
         if self._running:
             raise ReentryError("this reactor is in a turn already; handlers must return to it")
-        self._check()
+        if self.closed or self._forked:
+            self._check()
         self._running = True
         self._thread = threading.get_ident()
         before = self._calls
         try:
-            self._call_all(self._dirty)
-            events = self._wait(timeout)
-            self._collect(events)
-            self._call_all(self._ready)
-            self._call_all(self._closing)
-            self._call_all(self._dirty)
+            if self._dirty:
+                self._call_all(self._dirty)
+            self._collect(self._wait(timeout))
+            for batch in self._phases:
+                if batch:
+                    self._call_all(batch)
         finally:
             self._running = False
         self._turns += 1
@@ -322,6 +329,7 @@ class Reactor:
         elif (deadline := self._timers.next_deadline()) is not None:
             left = max(deadline - self.clock.now(), 0)
             timeout = left if timeout is None else min(left, timeout)
+        self._waited = timeout
         if self._instrument is not None:
             self._instrument.before_wait(timeout)
         if timeout is None or timeout > 0:
@@ -331,7 +339,6 @@ class Reactor:
         self._now = self.clock.now()
         if self._instrument is not None:
             self._instrument.after_wait(len(events))
-        self._last_wait = (timeout, events, 0, 0)
         return events
 
     def _sleep(self, timeout: float | None) -> list[tuple[int, int]]:
@@ -357,15 +364,23 @@ class Reactor:
                 ready.append((handle, mask))
                 if mask & HANGUP:
                     self._handles.note_hangup(handle)
+        self._found = events
         timers = self._timers.due(self._now)
-        ready.extend((timer, _GO) for timer in timers)
-        # Other threads may append meanwhile, so take as many as there are now, one by one.
-        deferred = len(self._deferred)
-        for queue in (self._deferred, self._signals):
-            ready.extend((queue.popleft(), _GO) for _ in range(len(queue)))
-        self._last_wait = (*self._last_wait[:2], len(timers), deferred)
+        for timer in timers:
+            ready.append((timer, _GO))
+        self._due = len(timers)
+        self._called = 0
+        if self._deferred or self._signals:
+            self._called = self._take(self._deferred) + self._take(self._signals)
         if self._instrument is not None:
             self._wrap(ready, self._instrument)
+
+    def _take(self, queue: deque[Call]) -> int:
+        # Other threads may append meanwhile, so take as many as there are now, one by one.
+        count = len(queue)
+        for _ in range(count):
+            self._ready.append((queue.popleft(), _GO))
+        return count
 
     def _call_all(self, batch: Batch) -> None:
         """Call the sources of a batch. Every callback of this reactor is called from here."""
@@ -381,7 +396,7 @@ class Reactor:
             try:
                 source.fire(ready)
             except Exception as error:
-                self._report(ErrorContext(error, source, ready))
+                self.report(ErrorContext(error, source, ready))
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -439,6 +454,8 @@ class Reactor:
         """Return when the next turn is due, on the reactor's clock: at once if work is waiting."""
         if self._ready or self._deferred or self._signals or self._closing or self._dirty:
             return self.clock.now()
+        if self.demultiplexer.always_ready:
+            return self.clock.now()
         return self._timers.next_deadline()
 
     # --- insight --------------------------------------------------------------------------------
@@ -473,13 +490,12 @@ class Reactor:
 
     def explain_last_wakeup(self) -> str:
         """Say in words why the last wait ended."""
-        timeout, events, timers, deferred = self._last_wait
-        reasons = [self._explain_event(token, mask) for token, mask in events]
-        if timers:
-            reasons.append(f"{timers} timer(s) due")
-        if deferred:
-            reasons.append(f"{deferred} deferred call(s)")
-        limit = "without limit" if timeout is None else f"at most {timeout:.6f} s"
+        reasons = [self._explain_event(token, mask) for token, mask in self._found]
+        if self._due:
+            reasons.append(f"{self._due} timer(s) due")
+        if self._called:
+            reasons.append(f"{self._called} deferred call(s)")
+        limit = "without limit" if self._waited is None else f"at most {self._waited:.6f} s"
         return f"turn {self._turns} waited {limit}: {'; '.join(reasons) or 'nothing happened'}"
 
     def _explain_event(self, token: int, mask: int) -> str:
@@ -537,7 +553,11 @@ class Reactor:
             traced = source if isinstance(source, Traced) else Traced(source, instrument)
             batch.append((traced, ready))
 
-    def _report(self, context: ErrorContext) -> None:
+    def report(self, context: ErrorContext) -> None:
+        """Hand an error to `on_error`, and make sure that it is not lost if that fails too.
+
+        For floor 3, where one event serves several handlers and each must be isolated.
+        """
         self._errors += 1
         try:
             self.on_error(context)

@@ -122,6 +122,11 @@ class Demultiplexer(abc.ABC):
             " that another loop could watch; use backend='epoll' to embed this reactor"
         )
 
+    @property
+    def always_ready(self) -> bool:
+        """Whether something is ready that `fileno` does not show, such as a regular file."""
+        return False
+
     def rebuild(self) -> None:  # noqa: B027 - most backends have nothing to rebuild
         """Make what the kernel holds for us anew: after a fork, where it is shared with the parent.
 

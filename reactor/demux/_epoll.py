@@ -44,7 +44,8 @@ class EpollDemultiplexer(Demultiplexer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
+        self._epoll = _new_epoll()
+        self._outer: select.epoll | None = None
         self._masks: dict[int, int] = {}  # what the kernel watches: descriptor to kernel mask
         self._always: dict[int, int] = {}  # what it refuses: descriptor to interest
         self._suspects: set[int] = set()  # numbers whose removal the kernel did not confirm
@@ -53,7 +54,7 @@ class EpollDemultiplexer(Demultiplexer):
     def register(self, fd: int, interest: int, token: int) -> None:
         self._claim(fd)
         if fd in self._suspects:
-            self.rebuild()
+            self._exorcise()
         if interest:
             self._watch(fd, interest)
         else:
@@ -78,7 +79,14 @@ class EpollDemultiplexer(Demultiplexer):
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         self._waits += 1
-        events = self._epoll.poll(self._seconds(timeout), self._batch)
+        if timeout == 0 or self._always:
+            seconds = 0.0
+        else:
+            # Python's epoll takes seconds; whole milliseconds leave no doubt about the rounding.
+            seconds = -1 if timeout is None else milliseconds(timeout) / 1e3
+        events = self._epoll.poll(seconds, self._batch)
+        if not events and not self._always:
+            return []
         while len(events) >= self._batch:
             self._batch *= 2
             events = self._epoll.poll(0, self._batch)
@@ -86,7 +94,7 @@ class EpollDemultiplexer(Demultiplexer):
         try:
             ready = [(tokens[fd], FROM_KERNEL[mask & KERNEL_BITS]) for fd, mask in events]
         except KeyError:
-            self.rebuild()
+            self._exorcise()
             ready = [
                 (tokens[fd], FROM_KERNEL[mask & KERNEL_BITS]) for fd, mask in events if fd in tokens
             ]
@@ -96,7 +104,24 @@ class EpollDemultiplexer(Demultiplexer):
         return ready
 
     def fileno(self) -> int:
-        return self._epoll.fileno()
+        # A host watches an open file, as epoll does, and would lose sight of ours if the set were
+        # built anew. So it is shown another set around ours, which stays.
+        if self._outer is None:
+            self._outer = _new_epoll()
+            self._outer.register(self._epoll.fileno(), select.EPOLLIN)
+        return self._outer.fileno()
+
+    @property
+    def always_ready(self) -> bool:
+        return bool(self._always)
+
+    def rebuild(self) -> None:
+        if self._outer is not None:
+            # Shared with the parent as well; a new one takes its number.
+            fresh = _new_epoll()
+            os.dup2(fresh.fileno(), self._outer.fileno(), inheritable=False)
+            fresh.close()
+        self._exorcise()
 
     def close(self) -> None:
         self.closed = True
@@ -104,12 +129,8 @@ class EpollDemultiplexer(Demultiplexer):
         self._masks.clear()
         self._always.clear()
         self._epoll.close()
-
-    def _seconds(self, timeout: float | None) -> float:
-        if self._always:
-            return 0
-        # Python's epoll takes seconds; whole milliseconds leave no doubt about the rounding.
-        return -1 if timeout is None else milliseconds(timeout) / 1e3
+        if self._outer is not None:
+            self._outer.close()
 
     def _watch(self, fd: int, interest: int) -> None:
         mask = TO_KERNEL[interest]
@@ -154,19 +175,21 @@ class EpollDemultiplexer(Demultiplexer):
             self._suspects.add(fd)
             self._vanished += 1
 
-    def rebuild(self) -> None:
-        """Make a new set of what we own: the only way to be rid of a ghost, or of a parent's set.
-
-        It takes the old one's number, for a host loop may be watching that.
-        """
-        fresh = select.epoll(flags=select.EPOLL_CLOEXEC)
+    def _exorcise(self) -> None:
+        """Make a new set of what we own: the only way to be rid of a ghost."""
+        haunted, self._epoll = self._epoll, _new_epoll()
         self._rebuilds += 1
         self._suspects.clear()
         for fd, mask in list(self._masks.items()):
             try:
-                fresh.register(fd, mask)
+                self._epoll.register(fd, mask)
             except OSError:
                 del self._masks[fd]
                 self._vanished += 1
-        os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
-        fresh.close()
+        haunted.close()
+        if self._outer is not None:
+            self._outer.register(self._epoll.fileno(), select.EPOLLIN)
+
+
+def _new_epoll() -> select.epoll:
+    return select.epoll(flags=select.EPOLL_CLOEXEC)

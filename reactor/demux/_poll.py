@@ -60,7 +60,7 @@ class PollDemultiplexer(Demultiplexer):
             if mask & select.POLLNVAL:
                 self.unregister(fd)
                 self._vanished += 1
-            else:
+            elif fd in tokens:  # a signal handler may have unregistered it during the wait
                 ready.append((tokens[fd], FROM_KERNEL[mask & KERNEL_BITS]))
         self._events += len(ready)
         return ready

@@ -76,7 +76,8 @@ class SelectDemultiplexer(Demultiplexer):
             ready[fd] = ready.get(fd, 0) | WRITE
         self._events += len(ready)
         tokens = self._tokens
-        return [(tokens[fd], mask) for fd, mask in ready.items()]
+        # A signal handler may have unregistered some of them during the wait.
+        return [(tokens[fd], mask) for fd, mask in ready.items() if fd in tokens]
 
     def close(self) -> None:
         self.closed = True

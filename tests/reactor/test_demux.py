@@ -360,3 +360,32 @@ def test_a_mask_can_be_said_in_words(mask: int, expected: str) -> None:
 def test_features_tell_the_backends_apart() -> None:
     limits = {name: demux.features(name).descriptor_limit for name in demux.available()}
     assert limits == {"epoll": None, "poll": None, "select": 1024}
+
+
+def test_a_host_does_not_lose_sight_of_a_set_that_was_built_anew(pair: Pair) -> None:
+    inner, host = demux.open_demultiplexer("epoll"), demux.open_demultiplexer("epoll")
+    ours, peer = socket.socketpair()
+    host.register(inner.fileno(), READ, 1)
+    inner.register(ours.fileno(), READ, 1)
+    ghost = os.dup(ours.fileno())
+    number = ours.fileno()
+    peer.send(b"x")
+    ours.close()
+    inner.unregister(number)
+    assert inner.wait(0) == []
+    assert inner.stats().rebuilds == 1
+    assert host.wait(0) == []
+    inner.register(pair[0].fileno(), WRITE, 2)
+    assert host.wait(1) == [(1, READ)]
+    inner.close()
+    host.close()
+    os.close(ghost)
+    peer.close()
+
+
+def test_a_backend_says_when_something_is_always_ready(waiter: Demultiplexer) -> None:
+    with tempfile.TemporaryFile() as file:
+        waiter.register(file.fileno(), READ, 1)
+        assert waiter.always_ready is (waiter.features.name == "epoll")
+        waiter.unregister(file.fileno())
+        assert waiter.always_ready is False

@@ -407,17 +407,17 @@ def forked_child() -> Iterator[list[str]]:
     with open(read_end) as reading:
         result = reading.read().splitlines()
     assert os.waitpid(child, 0)[1] == 0
-    raise _Parent(result)
+    raise _ParentError(result)
 
 
-class _Parent(Exception):
+class _ParentError(Exception):
     """Carries the child's lines past the block that only the child runs."""
 
 
 def test_a_forked_child_is_told_to_call_after_fork(reactor: Reactor, pair: Pair) -> None:
     ours, peer = pair
     handle = reactor.register(ours, READ, lambda ready: None)
-    with pytest.raises(_Parent) as result, forked_child() as lines:
+    with pytest.raises(_ParentError) as result, forked_child() as lines:
         for action in (lambda: reactor.run_once(0), lambda: handle.modify(WRITE)):
             try:
                 action()
@@ -436,7 +436,7 @@ def test_after_fork_the_child_goes_on_with_all_its_handles_and_timers(
     lines: list[str] = []
     reactor.register(ours, READ, lambda ready: lines.append(ours.recv(9).decode()))
     reactor.call_later(0, lambda: lines.append("timer"))
-    with pytest.raises(_Parent) as result, forked_child() as child_lines:
+    with pytest.raises(_ParentError) as result, forked_child() as child_lines:
         reactor.after_fork()
         peer.send(b"data")
         threading.Timer(0.01, reactor.call_threadsafe, [reactor.stop]).start()
@@ -453,7 +453,7 @@ def test_a_fork_within_a_turn_can_end_the_turn_in_the_child(reactor: Reactor) ->
             with forked_child() as lines:
                 reactor.after_fork()
                 lines.append("alive")
-        except _Parent as parent:
+        except _ParentError as parent:
             results.append(parent.args[0])
 
     reactor.call_soon(fork)

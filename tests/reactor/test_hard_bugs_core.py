@@ -1,0 +1,553 @@
+"""The hard bugs of reactors that live in the core, each by its number in docs/special-problems.md.
+
+Their brothers that need streams and listeners are in `test_hard_bugs_io.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from reactor import HANGUP, READ, WRITE, Handle, Reactor
+from reactor.budgets import HANGUP_PATIENCE, MAX_WAIT
+from reactor.clock import ManualClock
+from reactor.demux import open_demultiplexer
+from reactor.errors import DescriptorLimitError, ForkError, ReentryError, RegistrationError
+from reactor.trace import ErrorContext
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def reactor(backend: str) -> Iterator[Reactor]:
+    with Reactor(backend=backend) as it:
+        yield it
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[Pair]]:
+    ends = [socket.socketpair() for _ in range(4)]
+    for ours, _ in ends:
+        ours.setblocking(False)
+    yield ends
+    for ours, peer in ends:
+        ours.close()
+        peer.close()
+
+
+def test_01_an_event_for_a_closed_descriptor_never_reaches_the_new_owner_of_its_number(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    (first, _), (second, _) = pairs[:2]
+    numbers: list[int] = []
+    stale: list[int] = []
+
+    def replace(doomed: Handle, sock: socket.socket) -> None:
+        number = sock.fileno()
+        doomed.close()
+        sock.close()
+        ours, peer = socket.socketpair()
+        pairs.append((ours, peer))
+        assert ours.fileno() == number, "the kernel gives the lowest free number"
+        reactor.register(ours, READ, stale.append)
+        numbers.append(number)
+
+    # Whichever the kernel reports first replaces the other, whose event is in the batch already.
+    one = reactor.register(first, WRITE, lambda ready: replace(two, second) if not numbers else 0)
+    two = reactor.register(second, WRITE, lambda ready: replace(one, first) if not numbers else 0)
+    reactor.run_once(0)
+    reactor.run_once(0)
+    assert len(numbers) == 1
+    assert stale == []
+
+
+def test_02_a_descriptor_closed_behind_our_back_gives_its_number_up_with_a_warning(
+    reactor: Reactor, pairs: list[Pair], caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, peer = pairs.pop()
+    old = reactor.register(ours, READ, lambda ready: None, name="old owner")
+    number = ours.fileno()
+    ours.close()
+    reused = socket.socket(fileno=os.dup2(pairs[0][0].fileno(), number, inheritable=False))
+    seen: list[int] = []
+    reactor.register(reused, WRITE, seen.append, name="new owner")
+    reactor.run_once(0)
+    assert seen == [WRITE]
+    assert old.closed
+    [record] = caplog.records
+    assert "old owner" in record.getMessage()
+    assert "new owner" in record.getMessage()
+    reused.close()
+    peer.close()
+
+
+def test_02_a_bare_number_that_was_closed_and_reused_is_noticed_too(
+    reactor: Reactor, pairs: list[Pair], caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, peer = pairs.pop()
+    number = ours.fileno()
+    reactor.register(number, READ, lambda ready: None)
+    ours.close()
+    os.dup2(pairs[0][0].fileno(), number, inheritable=False)
+    seen: list[int] = []
+    reactor.register(number, WRITE, seen.append)
+    reactor.run_once(0)
+    assert seen == [WRITE]
+    assert len(caplog.records) == 1
+    os.close(number)
+    peer.close()
+
+
+def test_02_a_number_that_is_in_use_is_refused(reactor: Reactor, pairs: list[Pair]) -> None:
+    reactor.register(pairs[0][0], READ, lambda ready: None, name="mine")
+    with pytest.raises(RegistrationError, match=r"'mine'.*made at"):
+        reactor.register(pairs[0][0].fileno(), WRITE, lambda ready: None)
+
+
+def test_03_a_duplicate_that_lives_on_does_not_haunt_us(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    ours, peer = pairs[0]
+    ghost = os.dup(ours.fileno())
+    seen: list[int] = []
+    handle = reactor.register(ours, READ, seen.append)
+    peer.send(b"x")
+    ours.close()  # the wrong order: the kernel's set still holds the open file
+    handle.close()
+    for _ in range(3):
+        reactor.run_once(0)
+    assert seen == []
+    os.close(ghost)
+
+
+def test_03_a_ghost_does_not_wake_the_new_owner_of_its_number(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    ours, peer = pairs.pop()
+    ghost, number = os.dup(ours.fileno()), ours.fileno()
+    handle = reactor.register(ours, READ, lambda ready: None)
+    peer.send(b"x")
+    ours.close()
+    handle.close()
+    os.dup2(pairs[0][0].fileno(), number, inheritable=False)
+    seen: list[int] = []
+    reactor.register(number, READ, seen.append)
+    reactor.run_once(0)
+    assert seen == []
+    for fd in (ghost, number):
+        os.close(fd)
+    peer.close()
+
+
+def test_04_a_forked_child_must_say_so_before_it_uses_the_loop(reactor: Reactor) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            reactor.run_once(0)
+        except ForkError:
+            reactor.after_fork()
+            reactor.call_soon(os._exit, 7)
+            reactor.run_once(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_05_a_hangup_that_the_handler_ignores_does_not_spin_for_ever(
+    reactor: Reactor, pairs: list[Pair], caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, peer = pairs[0]
+    handle = reactor.register(ours, WRITE, lambda ready: None)
+    peer.close()
+    for _ in range(3 * HANGUP_PATIENCE):
+        reactor.run_once(0)
+    # select alone cannot tell a hang-up from room to write, so nothing looks wrong to it.
+    told = reactor.demultiplexer.features.name != "select"
+    assert handle.paused is told
+    assert [("was hung up" in record.getMessage()) for record in caplog.records] == [True] * told
+
+
+def test_05_a_hung_up_handle_that_is_being_read_is_left_alone(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    ours, peer = pairs[0]
+    size = 4 * HANGUP_PATIENCE
+    peer.send(b"x" * size)
+    peer.close()
+    received: list[bytes] = []
+    reactor.register(ours, READ, lambda ready: received.append(ours.recv(1)))
+    for _ in range(size):
+        reactor.run_once(0)
+    assert received == [b"x"] * size
+
+
+def test_09_deferred_calls_that_defer_do_not_starve_the_handles(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    seen: list[int] = []
+
+    def again() -> None:
+        reactor.call_soon(again)
+
+    reactor.call_soon(again)
+    reactor.register(pairs[0][0], WRITE, seen.append)
+    for _ in range(3):
+        reactor.run_once(None)
+    assert seen == [WRITE] * 3
+
+
+def test_09_timers_of_no_delay_do_not_starve_the_handles(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    seen: list[int] = []
+
+    def again() -> None:
+        reactor.call_later(0, again)
+
+    again()
+    reactor.register(pairs[0][0], WRITE, seen.append)
+    for _ in range(3):
+        reactor.run_once(None)
+    assert seen == [WRITE] * 3
+
+
+def test_10_a_timer_of_no_delay_set_by_a_timer_fires_in_the_next_turn(reactor: Reactor) -> None:
+    order: list[str] = []
+    reactor.call_later(0, lambda: reactor.call_later(0, order.append, "inner"))
+    reactor.run_once(0)
+    assert order == []
+    reactor.run_once(None)
+    assert order == ["inner"]
+
+
+def test_11_a_due_timer_cancelled_by_an_earlier_one_does_not_fire(reactor: Reactor) -> None:
+    order: list[str] = []
+    reactor.call_at(0, lambda: late.cancel())
+    late = reactor.call_at(0, order.append, "late")
+    reactor.run_once(0)
+    assert order == []
+
+
+def test_12_a_periodic_timer_neither_drifts_nor_catches_up(backend: str) -> None:
+    clock = ManualClock()
+    with Reactor(backend=backend, clock=clock) as reactor:
+        at: list[float] = []
+        timer = reactor.call_every(1, lambda: at.append(clock.now()))
+        for now in (1.25, 2.0, 7.5, 7.75, 8.0):
+            clock.set(now)
+            reactor.run_once(0)
+        assert at == [1.25, 2.0, 7.5, 8.0]
+        assert timer.missed == 4
+
+
+def test_13_a_jump_of_the_wall_clock_moves_no_timer(
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    reactor.call_later(100, order.append, "too early")
+    reactor.call_later(0, order.append, "now")
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    reactor.run_once(0)
+    assert order == ["now"]
+
+
+def test_14_a_timer_never_fires_early_and_the_loop_does_not_spin_towards_it(
+    reactor: Reactor,
+) -> None:
+    for delay in (0.0004, 0.0016, 0.0101):
+        turns = reactor.stats().turns
+        fired: list[float] = []
+        timer = reactor.call_later(delay, lambda: fired.append(time.monotonic()))  # noqa: B023
+        deadline = timer.deadline
+        reactor.run_until(lambda: bool(fired))  # noqa: B023 - called before the next round
+        assert fired[0] >= deadline
+        assert reactor.stats().turns - turns <= 2
+
+
+def test_14_a_very_long_wait_is_cut_to_what_the_kernel_can_express(backend: str) -> None:
+    demultiplexer = open_demultiplexer(backend)
+    ours, peer = socket.socketpair()
+    demultiplexer.register(ours.fileno(), WRITE, 1)
+    assert demultiplexer.wait(1e12) == [(1, WRITE)]
+    assert MAX_WAIT < 2**31 / 1000
+    demultiplexer.close()
+    ours.close()
+    peer.close()
+
+
+def test_15_a_signal_between_the_check_and_the_wait_ends_the_wait(reactor: Reactor) -> None:
+    """The C-level handler's byte is in the pipe before the wait begins, so it cannot be missed."""
+    previous = signal.signal(
+        signal.SIGUSR1, lambda *_: reactor.call_from_signal(heard.append, "signal")
+    )
+    heard: list[str] = []
+    reactor.wakeup.adopt_signals()
+    wait = reactor.demultiplexer.wait
+
+    def signal_just_before(timeout: float | None) -> list[tuple[int, int]]:
+        signal.raise_signal(signal.SIGUSR1)
+        return wait(timeout)
+
+    try:
+        reactor.demultiplexer.wait = signal_just_before  # type: ignore[method-assign]  # the race
+        reactor.run_once(None)
+        assert heard == ["signal"]
+    finally:
+        reactor.wakeup.release_signals()
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_16_an_interrupted_wait_is_continued_and_does_not_end_early(reactor: Reactor) -> None:
+    interrupted: list[int] = []
+    previous = signal.signal(signal.SIGALRM, lambda number, _frame: interrupted.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        start = time.monotonic()
+        reactor.run_once(0.05)
+        assert time.monotonic() - start >= 0.05
+        assert len(interrupted) > 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_17_a_wakeup_is_never_lost_and_they_do_not_flood(reactor: Reactor) -> None:
+    heard: list[int] = []
+    rounds = 2000
+
+    def shout() -> None:
+        for number in range(rounds):
+            reactor.call_threadsafe(heard.append, number)
+            while len(heard) <= number:
+                time.sleep(0)
+
+    thread = threading.Thread(target=shout)
+    thread.start()
+    assert reactor.run_until(lambda: len(heard) == rounds, timeout=60)
+    thread.join()
+    assert heard == list(range(rounds))
+
+
+def test_17_a_full_wakeup_pipe_is_as_good_as_a_written_one(reactor: Reactor) -> None:
+    for _ in range(100_000):
+        reactor.wakeup.notify()
+    reactor.run_once(None)
+    reactor.run_once(0)
+    while reactor.run_once(0):
+        pass
+    assert reactor.explain_last_wakeup().endswith("nothing happened")
+
+
+def test_17_a_broken_wakeup_pipe_is_made_anew(
+    reactor: Reactor, caplog: pytest.LogCaptureFixture
+) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, reactor.wakeup._write_fd, inheritable=False)
+    os.close(null)
+    reactor.run_once(1)
+    assert "made anew" in caplog.text
+    threading.Timer(0.01, reactor.call_threadsafe, [reactor.stop]).start()
+    reactor.run()
+
+
+def test_18_a_stop_before_run_or_from_a_thread_is_not_lost(reactor: Reactor) -> None:
+    reactor.stop()
+    reactor.run()
+    stopper = threading.Thread(target=reactor.stop)
+    stopper.start()
+    reactor.run()
+    stopper.join()
+
+
+def test_19_a_handler_may_close_itself_and_any_other(reactor: Reactor, pairs: list[Pair]) -> None:
+    called: list[int] = []
+    handles: list[Handle] = []
+
+    def close_all(number: int) -> None:
+        called.append(number)
+        for handle in handles:
+            handle.close()
+
+    for number, (ours, _) in enumerate(pairs):
+        handles.append(
+            reactor.register(ours, WRITE, lambda ready, number=number: close_all(number))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        )
+    reactor.run_once(0)
+    reactor.run_once(0)
+    assert len(called) == 1
+
+
+def test_19_a_handler_may_pause_another_whose_event_is_collected(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    called: list[str] = []
+    handles: dict[str, Handle] = {}
+
+    def pause(other: str) -> None:
+        called.append(other)
+        handles[other].pause()
+
+    handles["a"] = reactor.register(pairs[0][0], WRITE, lambda ready: pause("b"))
+    handles["b"] = reactor.register(pairs[1][0], WRITE, lambda ready: pause("a"))
+    reactor.run_once(0)
+    assert len(called) == 1
+    handles[called[0]].resume()
+    reactor.run_once(0)
+    assert len(called) == 2
+
+
+def test_19_a_handle_changed_by_another_hears_only_what_it_still_wants(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    (first, peer), (second, other_peer) = pairs[:2]
+    peer.send(b"x")
+    other_peer.send(b"x")
+    heard: list[tuple[str, int]] = []
+
+    def hear(name: str, ready: int) -> None:
+        heard.append((name, ready))
+        for handle in (one, two):
+            handle.modify(READ)
+
+    one = reactor.register(first, READ | WRITE, lambda ready: hear("one", ready))
+    two = reactor.register(second, READ | WRITE, lambda ready: hear("two", ready))
+    reactor.run_once(0)
+    assert [ready for _, ready in heard] == [READ | WRITE, READ]
+
+
+def test_20_a_run_within_a_run_is_refused_by_name(reactor: Reactor) -> None:
+    contexts: list[ErrorContext] = []
+    reactor.on_error = contexts.append
+    reactor.call_soon(reactor.run)
+    reactor.run_once(0)
+    assert [type(context.error) for context in contexts] == [ReentryError]
+
+
+def test_21_an_exception_costs_only_the_handler_that_raised_it(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    contexts: list[ErrorContext] = []
+    reactor.on_error = contexts.append
+    called: list[int] = []
+    for number, (ours, _) in enumerate(pairs):
+        action = [].pop if number == 1 else called.append
+        reactor.register(ours, WRITE, action)
+    reactor.run_once(0)
+    assert (len(contexts), called) == (1, [WRITE] * 3)
+
+
+def test_24_after_close_no_call_begins_and_an_owned_descriptor_is_closed_once(
+    reactor: Reactor,
+) -> None:
+    ours, peer = socket.socketpair()
+    states: list[int] = []
+
+    def handler(ready: int) -> None:
+        handle.close()
+        handle.close()
+        states.append(ours.fileno())
+
+    handle = reactor.register(ours, WRITE, handler, owned=True)
+    reactor.run_once(0)
+    assert states == [states[0]]
+    assert states[0] >= 0, "the descriptor stays open until the turn's end"
+    assert ours.fileno() == -1
+    reactor.run_once(0)
+    assert len(states) == 1
+    peer.close()
+
+
+def test_25_a_regular_file_is_always_ready_on_every_backend(reactor: Reactor) -> None:
+    with tempfile.TemporaryFile() as file:
+        seen: list[int] = []
+        handle = reactor.register(file, READ, seen.append)
+        reactor.run_once(None)
+        reactor.run_once(None)
+        handle.close()
+        reactor.run_once(0)
+        assert seen == [READ, READ]
+
+
+def test_26_a_number_that_select_cannot_watch_is_refused_with_the_mend(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    high = os.dup2(pairs[0][0].fileno(), 1500, inheritable=False)
+    seen: list[int] = []
+    if reactor.demultiplexer.features.descriptor_limit is None:
+        reactor.register(high, WRITE, seen.append, owned=True)
+        reactor.run_once(0)
+        assert seen == [WRITE]
+    else:
+        with pytest.raises(DescriptorLimitError, match="poll"):
+            reactor.register(high, WRITE, seen.append)
+        os.close(high)
+
+
+def test_27_one_wait_reports_more_descriptors_than_fit_its_first_buffer(reactor: Reactor) -> None:
+    count = 450 if reactor.demultiplexer.features.descriptor_limit else 1200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8000), hard))
+    ends = [socket.socketpair() for _ in range(count)]
+    seen: list[int] = []
+    for ours, _ in ends:
+        reactor.register(ours, WRITE, seen.append)
+    reactor.run_once(0)
+    assert len(seen) == count
+    reactor.close()
+    for pair in ends:
+        for end in pair:
+            end.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_28_a_host_can_watch_our_descriptor(backend: str, pairs: list[Pair]) -> None:
+    ours, peer = pairs[0]
+    with Reactor(backend="epoll") as inner, Reactor(backend=backend) as host:
+        seen: list[bytes] = []
+        inner.register(ours, READ, lambda ready: seen.append(ours.recv(9)))
+        host.register(inner.fileno(), READ, lambda ready: inner.run_once(0))
+        peer.send(b"nested")
+        host.run_until(lambda: bool(seen), timeout=10)
+        assert seen == [b"nested"]
+
+
+def test_29_an_interest_of_nothing_keeps_its_place_and_is_not_woken_by_errors(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    ours, peer = pairs[0]
+    seen: list[int] = []
+    handle = reactor.register(ours, READ, seen.append)
+    handle.modify(0)
+    peer.close()
+    reactor.run_once(0)
+    assert seen == []
+    handle.modify(READ)
+    reactor.run_once(0)
+    assert [ready & READ for ready in seen] == [READ]
+    assert reactor.demultiplexer.features.name == "select" or seen[0] & HANGUP
+
+
+def test_15_and_17_ctrl_c_ends_a_loop_that_has_nothing_else_to_do(backend: str) -> None:
+    program = textwrap.dedent(f"""
+        import os, signal, threading, reactor
+        r = reactor.Reactor(backend={backend!r})
+        r.call_soon(threading.Timer(0.02, os.kill, [os.getpid(), signal.SIGINT]).start)
+        try:
+            r.run()
+        except KeyboardInterrupt:
+            print("clean")
+        """)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout, done.stderr) == ("clean\n", "")
