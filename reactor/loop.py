@@ -49,7 +49,7 @@ from reactor.errors import (
 )
 from reactor.events import HANGUP, READ, names
 from reactor.handles import Forked, Handle, Handler, HandleTable, HasFileno
-from reactor.interrupt import interruptible
+from reactor.interrupt import Interruptible
 from reactor.sources import Call, Source
 from reactor.timers import Timer, TimerQueue
 from reactor.trace import ErrorContext, Instrument, SourceRecord, Traced, creation_site
@@ -104,6 +104,8 @@ class Reactor:
         self.demultiplexer = demultiplexer or open_demultiplexer(backend)
         self.debug = debug
         self.closed = False
+        #: Whether the last `run` was ended by Ctrl-C.
+        self.interrupted = False
         #: Called with every exception that a handler lets out. The default logs it.
         self.on_error: Callable[[ErrorContext], object] = _log_error
 
@@ -261,31 +263,39 @@ class Reactor:
         return self._now
 
     def run(self) -> None:
-        """Turn until `stop`, then return.
+        """Turn until `stop` or Ctrl-C, then return.
 
         It does not return because there is nothing left to wait for. In the main thread Ctrl-C ends
-        it at a turn's end with KeyboardInterrupt, see `reactor.interrupt`.
+        it at a turn's end, with no handler cut short, and `interrupted` is True afterwards. A
+        second Ctrl-C, while a handler does not return, raises KeyboardInterrupt at once.
         """
-        try:
-            with interruptible(self.wakeup, self.stop):
+        with Interruptible(self.wakeup, self.stop) as interrupt:
+            try:
                 while not self._stopping:
                     self.run_once()
-        finally:
-            self._stopping = False
+            finally:
+                self._stopping = False
+                self.interrupted = interrupt.interrupted
 
     def run_until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Turn until `predicate()` is true, and return True; or False at `timeout` or `stop`."""
+        """Turn until `predicate()` is true, and return True; or False at `timeout` or `stop`.
+
+        As it is a step of a program and not its end, Ctrl-C raises KeyboardInterrupt, at the turn's
+        end.
+        """
         expired: list[bool] = []
         timer = None if timeout is None else self.call_later(timeout, expired.append, True)
-        try:
-            with interruptible(self.wakeup, self.stop):
+        with Interruptible(self.wakeup, self.stop) as interrupt:
+            try:
                 while not (satisfied := predicate()) and not expired and not self._stopping:
                     self.run_once()
-        finally:
-            if timer is not None:
-                timer.cancel()
-        if not satisfied and not expired:
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        if interrupt.interrupted or not (satisfied or expired):
             self._stopping = False
+        if interrupt.interrupted:
+            raise KeyboardInterrupt
         return satisfied
 
     def stop(self) -> None:

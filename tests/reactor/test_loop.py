@@ -263,15 +263,17 @@ def test_ctrl_c_ends_run_after_the_handler_it_came_in() -> None:
             print("handler ends")
         r.call_soon(handler)
         r.call_soon(print, "the rest of the turn")
-        try:
-            r.run()
-        except KeyboardInterrupt:
-            print("interrupted")
+        r.run()
+        print("interrupted:", r.interrupted)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.set_wakeup_fd(-1) == -1
         r.close()
         """)
-    assert printed.splitlines() == ["handler ends", "the rest of the turn", "interrupted"]
+    assert printed.splitlines() == [
+        "handler ends",
+        "the rest of the turn",
+        "interrupted: True",
+    ]
 
 
 def test_ctrl_c_ends_the_sleep() -> None:
@@ -279,12 +281,28 @@ def test_ctrl_c_ends_the_sleep() -> None:
         import os, signal, threading, reactor
         r = reactor.Reactor()
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
-        try:
-            r.run()
-        except KeyboardInterrupt:
-            print("interrupted")
+        r.run()
+        print(r.interrupted)
+        r.stop()
+        r.run()
+        print(r.interrupted)
         """)
-    assert printed == "interrupted\n"
+    assert printed.splitlines() == ["True", "False"]
+
+
+def test_ctrl_c_is_raised_from_run_until_as_that_is_only_a_step_of_a_program() -> None:
+    printed = in_child("""
+        import os, signal, reactor
+        r = reactor.Reactor()
+        done = []
+        r.call_soon(os.kill, os.getpid(), signal.SIGINT)
+        r.call_soon(done.append, "the rest of the turn")
+        try:
+            r.run_until(lambda: False)
+        except KeyboardInterrupt:
+            print("raised after", *done)
+        """)
+    assert printed == "raised after the rest of the turn\n"
 
 
 def test_a_second_ctrl_c_interrupts_a_handler_that_does_not_end() -> None:

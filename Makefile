@@ -1,0 +1,118 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+#
+# Everything happens in .venv, which the first command makes. Each extra of pyproject.toml has a
+# stamp file: it is installed again only after pyproject.toml or setup.py has changed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+HOST   ?= 127.0.0.1
+PORT   ?= 4222
+# Further flags: for the broker (make run ARGS='-m 8222 -DV'), for pytest, for the benchmark.
+ARGS        ?=
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+
+BIN     := $(VENV)/bin
+INSTALL  = $(BIN)/python -m pip install --quiet --editable
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# ---------------------------------------------------------------- the two commands
+
+define TRY_NEXT
+Starting the broker on nats://$(HOST):$(PORT) -- Ctrl-C stops it. Any NATS client can use it.
+To try it without one, paste this into a second terminal; it prints all that is said to it:
+
+  $(BIN)/python -c "import socket; s = socket.create_connection(('$(HOST)', $(PORT))); s.sendall(b'SUB greet.> 1\r\n'); [print(line) for line in s.makefile('rb')]"
+
+and this into a third; the second prints "hello":
+
+  $(BIN)/python -c "import socket; s = socket.create_connection(('$(HOST)', $(PORT))); s.sendall(b'PUB greet.world 5\r\nhello\r\nPING\r\n'); f = s.makefile('rb'); print(f.readline(), f.readline())"
+
+endef
+export TRY_NEXT
+
+.PHONY: run
+run: $(VENV)/.run.stamp  ## install, start the broker on HOST:PORT, say what to try next
+	@printf '%s\n' "$$TRY_NEXT"
+	@$(BIN)/python -m broker -a $(HOST) -p $(PORT) $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.test.stamp  ## install what tests need and run them all
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# ---------------------------------------------------------------- everything else
+
+.PHONY: check
+check: lint types imports docs  ## all of it: format, lint, types, imports, docs, tests, coverage
+	@$(MAKE) --no-print-directory test PYTEST_ARGS='--cov --cov-report=term $(PYTEST_ARGS)'
+
+.PHONY: lint
+lint: $(VENV)/.dev.stamp  ## format (checked, not changed) and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.PHONY: format
+format: $(VENV)/.dev.stamp  ## format all files, mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: types
+types: $(VENV)/.dev.stamp  ## mypy --strict
+	$(BIN)/mypy --strict
+
+.PHONY: imports
+imports: $(VENV)/.dev.stamp  ## the floors: imports go down only
+	$(BIN)/lint-imports
+
+.PHONY: docs
+docs: $(VENV)/.docs.stamp  ## the documentation, warnings as errors, into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+
+.PHONY: bench
+bench: $(VENV)/.bench.stamp  ## the ring benchmark over every demultiplexer
+	$(BIN)/python -m bench ring $(BENCH_ARGS)
+
+.PHONY: dist
+dist: $(VENV)/.dev.stamp  ## source distribution and wheel, into dist/
+	$(BIN)/python -m build
+
+.PHONY: clean
+clean:  ## remove all that these commands have made
+	rm -rf $(VENV) docs/_build dist build htmlcov .coverage .coverage.* *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  make \1\t/' | expand -t 16
+
+# ---------------------------------------------------------------- how things get installed
+
+# Made anew when broken off half way: the stamp is touched only after pip is known to work.
+$(VENV)/.venv.stamp:
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null || { \
+	    rm -rf $(VENV); \
+	    echo "make: no virtual environment could be made by '$(PYTHON) -m venv'." >&2; \
+	    echo "      On Debian or Ubuntu: apt-get install python3-venv. Or name another Python," >&2; \
+	    echo "      3.10 or later: make run PYTHON=python3.12" >&2; \
+	    exit 1; }
+	@touch $@
+
+$(VENV)/.run.stamp: $(VENV)/.venv.stamp pyproject.toml setup.py
+	@echo "Installing into $(VENV) ..."
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/.test.stamp $(VENV)/.docs.stamp $(VENV)/.bench.stamp: $(VENV)/.%.stamp: $(VENV)/.venv.stamp pyproject.toml setup.py
+	@echo "Installing into $(VENV), with what '$*' needs ..."
+	@$(INSTALL) '.[$*]'
+	@touch $@ $(VENV)/.run.stamp
+
+# The extra [dev] holds the others, so their stamps are touched with its own.
+$(VENV)/.dev.stamp: $(VENV)/.venv.stamp pyproject.toml setup.py
+	@echo "Installing into $(VENV), with what development needs ..."
+	@$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.run.stamp $(VENV)/.test.stamp $(VENV)/.docs.stamp $(VENV)/.bench.stamp
