@@ -1,29 +1,13 @@
-"""The reactor: waits for what is ready, and calls whoever asked to be told.
+"""The reactor: what a program asks of it, around the turn that does the work.
 
-One turn, `run_once`, in the order that is promised (tested in `tests/reactor/test_turn_order.py`):
-
-    flush     what was written between turns
-    wait      until a handle is ready, a timer is due, or somebody wakes the loop
-    collect   ready handles, in the kernel's order
-              due timers, by deadline, first-in first-out among equals
-              deferred calls, first-in first-out
-              signals
-    call      all that was collected, one after the other
-    close     what was closed in this turn, and the callbacks that tell of it
-    flush     what was written in this turn
-
-Everything is collected before anything is called. So what a handler adds, runs in the next turn: a
-timer of no delay cannot starve the handles, nor can deferred calls that defer further calls. And
-what a handler closes, pauses or cancels is not called any more, although it had been collected.
-
-Handlers run in one thread, one at a time, and are never interrupted by one another. One that raises
-is reported to `on_error`, and the loop goes on; KeyboardInterrupt and SystemExit leave `run`, and
-what was collected and not yet called is kept for the next turn.
+Asking (`register`, `call_later`, `call_soon` ...), running and stopping, closing, living through a
+fork, being embedded in another loop, and telling what it holds. What happens in a turn, and in
+which order, is in `reactor.turn`.
 
 Thread-safety: `call_threadsafe`, `call_from_signal` and `stop` may be called from any thread;
 everything else belongs to the thread that runs the loop.
 
-Floor 2: uses everything of floor 1, is used by everything of floor 3.
+Floor 2: stands on `reactor.turn` and floor 1, and is used by everything of floor 3.
 """
 
 from __future__ import annotations
@@ -33,34 +17,26 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from reactor.clock import Clock, MonotonicClock
 from reactor.demux import Demultiplexer, open_demultiplexer
 from reactor.errors import (
-    ForkError,
     LimitError,
     ReactorClosedError,
     ReentryError,
-    WrongThreadError,
 )
-from reactor.events import HANGUP, READ, names
-from reactor.handles import Forked, Handle, Handler, HandleTable, HasFileno
+from reactor.events import READ
+from reactor.handles import Forked, Handle, Handler, HasFileno
 from reactor.interrupt import Interruptible
 from reactor.sources import Call, Source
-from reactor.timers import Timer, TimerQueue
-from reactor.trace import ErrorContext, Instrument, SourceRecord, Traced, creation_site
-from reactor.wakeup import Wakeup
+from reactor.timers import Timer
+from reactor.trace import SourceRecord, creation_site
+from reactor.turn import Turn
 
 _log = logging.getLogger("reactor")
-
-#: What a source other than a handle is called with: it has no events, only the bit that says go.
-_GO: Final = 1
-
-Batch = deque[tuple[Source, int]]
 
 
 @dataclass(frozen=True)
@@ -80,8 +56,8 @@ class ReactorStats:
     errors: int
 
 
-class Reactor:
-    """A reactor. See the module's text for what a turn does.
+class Reactor(Turn):
+    """A reactor. See `reactor.turn` for what a turn does.
 
     `backend` names a demultiplexer (default: `REACTOR_BACKEND`, else the best that works here);
     `demultiplexer` and `clock` replace them altogether, for tests. `debug` records where timers and
@@ -100,47 +76,12 @@ class Reactor:
         clock: Clock | None = None,
         debug: bool = False,
     ) -> None:
-        self.clock: Clock = clock or MonotonicClock()
-        self.demultiplexer = demultiplexer or open_demultiplexer(backend)
-        self.debug = debug
-        self.closed = False
+        super().__init__(
+            demultiplexer or open_demultiplexer(backend), clock or MonotonicClock(), debug
+        )
         #: Whether the last `run` was ended by Ctrl-C.
         self.interrupted = False
-        #: Called with every exception that a handler lets out. The default logs it.
-        self.on_error: Callable[[ErrorContext], object] = _log_error
-
-        self._handles = HandleTable(self.demultiplexer, self.on_closing)
-        self._timers = TimerQueue()
-        self._ready: Batch = deque()
-        self._deferred: deque[Call] = deque()
-        self._signals: deque[Call] = deque()
-        self._closing: Batch = deque()
-        self._dirty: Batch = deque()
-        #: What a turn calls after its wait, in this order.
-        self._phases = (self._ready, self._closing, self._dirty)
-
-        self._now = self.clock.now()
-        self._stopping = False
-        self._running = False
-        self._thread: int | None = None
-        self._instrument: Instrument | None = None
-        self._hosted = False
-        self._forked = False
-
-        self._lock = threading.RLock()
-        self._asleep = False
-        self.wakeup = Wakeup()
         self._watch_wakeup()
-
-        self._turns = 0
-        self._calls = 0
-        self._stale = 0
-        self._errors = 0
-        # For `explain_last_wakeup`: the last timeout, its events, due timers and waiting calls.
-        self._waited: float | None = None
-        self._found: list[tuple[int, int]] = []
-        self._due = 0
-        self._called = 0
         _reactors.add(self)
 
     def __enter__(self) -> Reactor:
@@ -239,28 +180,7 @@ class Reactor:
         """Call `callback(*args)` in the signals phase of a turn; for a Python signal handler."""
         self._signals.append(Call(callback, args))
 
-    def flush_later(self, flusher: Source) -> None:
-        """Have `flusher` fired at this turn's end, or before the next wait, once. O(1).
-
-        For I/O only: whatever a program hears of it is to be deferred by `call_soon`.
-        """
-        if not flusher.armed:
-            flusher.armed = _GO
-            self._dirty.append((flusher, _GO))
-            if self._hosted:
-                self._tell_host()
-
-    def on_closing(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call `callback(*args)` in this turn's closing phase, after all handlers. O(1)."""
-        self._closing.append((Call(callback, args), _GO))
-        if self._hosted:
-            self._tell_host()
-
     # --- turning --------------------------------------------------------------------------------
-
-    def now(self) -> float:
-        """Return this turn's time: read once, after the wait. Costs an attribute, not a call."""
-        return self._now
 
     def run(self) -> None:
         """Turn until `stop` or Ctrl-C, then return.
@@ -306,107 +226,6 @@ class Reactor:
         with self._lock:
             self._stopping = True
             self._rouse()
-
-    def run_once(self, timeout: float | None = None) -> int:
-        """Do one turn, waiting at most `timeout` seconds, and return how many sources were called.
-
-        Raises `ReentryError` if this reactor is in a turn already, in whatever thread.
-        """
-        if self._running:
-            raise ReentryError("this reactor is in a turn already; handlers must return to it")
-        if self.closed or self._forked:
-            self._check()
-        self._running = True
-        self._thread = threading.get_ident()
-        before = self._calls
-        try:
-            if self._dirty:
-                self._call_all(self._dirty)
-            self._collect(self._wait(timeout))
-            for batch in self._phases:
-                if batch:
-                    self._call_all(batch)
-        finally:
-            self._running = False
-        self._turns += 1
-        if self._instrument is not None:
-            self._instrument.after_turn(self._turns, self._calls - before)
-        return self._calls - before
-
-    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
-        if self._ready:
-            timeout = 0  # left over from a turn that was cut short
-        elif (deadline := self._timers.next_deadline()) is not None:
-            left = max(deadline - self.clock.now(), 0)
-            timeout = left if timeout is None else min(left, timeout)
-        self._waited = timeout
-        if self._instrument is not None:
-            self._instrument.before_wait(timeout)
-        if timeout is None or timeout > 0:
-            events = self._sleep(timeout)
-        else:
-            events = self.demultiplexer.wait(0)
-        self._now = self.clock.now()
-        if self._instrument is not None:
-            self._instrument.after_wait(len(events))
-        return events
-
-    def _sleep(self, timeout: float | None) -> list[tuple[int, int]]:
-        # First say that we sleep, then look for a reason not to. Whoever adds work does it in the
-        # opposite order, first add, then look whether we sleep: so one of the two always notices.
-        try:
-            with self._lock:
-                self._asleep = True
-                if self._deferred or self._signals or self._closing or self._stopping:
-                    timeout = 0
-            return self.demultiplexer.wait(timeout)
-        finally:
-            self._asleep = False
-
-    def _collect(self, events: list[tuple[int, int]]) -> None:
-        ready = self._ready
-        find = self._handles.find
-        for token, mask in events:
-            handle = find(token)
-            if handle is None:
-                self._stale += 1
-            else:
-                ready.append((handle, mask))
-                if mask & HANGUP:
-                    self._handles.note_hangup(handle)
-        self._found = events
-        timers = self._timers.due(self._now)
-        for timer in timers:
-            ready.append((timer, _GO))
-        self._due = len(timers)
-        self._called = 0
-        if self._deferred or self._signals:
-            self._called = self._take(self._deferred) + self._take(self._signals)
-        if self._instrument is not None:
-            self._wrap(ready, self._instrument)
-
-    def _take(self, queue: deque[Call]) -> int:
-        # Other threads may append meanwhile, so take as many as there are now, one by one.
-        count = len(queue)
-        for _ in range(count):
-            self._ready.append((queue.popleft(), _GO))
-        return count
-
-    def _call_all(self, batch: Batch) -> None:
-        """Call the sources of a batch. Every callback of this reactor is called from here."""
-        now = self._now
-        while batch:
-            source, ready = batch.popleft()
-            ready &= source.armed
-            if not ready:
-                continue
-            source.fired += 1
-            source.last_fired = now
-            self._calls += 1
-            try:
-                source.fire(ready)
-            except Exception as error:
-                self.report(ErrorContext(error, source, ready))
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -470,10 +289,6 @@ class Reactor:
 
     # --- insight --------------------------------------------------------------------------------
 
-    def set_instrument(self, instrument: Instrument | None) -> None:
-        """Have `instrument` told of every phase and call from the next turn on; None to end it."""
-        self._instrument = instrument
-
     def stats(self) -> ReactorStats:
         """Return counters and sizes as a frozen record. O(1)."""
         return ReactorStats(
@@ -498,22 +313,6 @@ class Reactor:
         calls = [_record("deferred", call, now) for call in list(self._deferred)]
         return handles + timers + calls
 
-    def explain_last_wakeup(self) -> str:
-        """Say in words why the last wait ended."""
-        reasons = [self._explain_event(token, mask) for token, mask in self._found]
-        if self._due:
-            reasons.append(f"{self._due} timer(s) due")
-        if self._called:
-            reasons.append(f"{self._called} deferred call(s)")
-        limit = "without limit" if self._waited is None else f"at most {self._waited:.6f} s"
-        return f"turn {self._turns} waited {limit}: {'; '.join(reasons) or 'nothing happened'}"
-
-    def _explain_event(self, token: int, mask: int) -> str:
-        handle = self._handles.find(token)
-        if handle is None:
-            return f"{names(mask)} on a handle that is closed by now"
-        return f"{names(mask)} on {handle.describe()}, made at {handle.site}"
-
     # --- bookkeeping ----------------------------------------------------------------------------
 
     def _set(self, timer: Timer) -> Timer:
@@ -523,18 +322,6 @@ class Reactor:
             self._tell_host()
         return timer
 
-    def _check(self) -> None:
-        if self.closed:
-            raise ReactorClosedError("this reactor is closed; make a new one")
-        if self._forked:
-            raise ForkError(
-                "the process was forked: call after_fork() in the child before this reactor is used"
-            )
-        if self.debug and self._running and self._thread != threading.get_ident():
-            raise WrongThreadError(
-                "this reactor is running in another thread; use call_threadsafe() to reach it"
-            )
-
     def _rouse(self) -> None:
         """Wake the loop if it sleeps. With the lock held, so that only the first one writes."""
         if self._asleep:
@@ -542,10 +329,6 @@ class Reactor:
             self.wakeup.notify()
         elif self._hosted:
             self._tell_host()
-
-    def _tell_host(self) -> None:
-        if not self._running:
-            self.wakeup.notify()
 
     def _watch_wakeup(self) -> None:
         self._wakeup_handle = self.register(self.wakeup, READ, self._on_wakeup, name="wakeup")
@@ -556,24 +339,6 @@ class Reactor:
             self._wakeup_handle.close()
             self.wakeup.reopen()
             self._watch_wakeup()
-
-    def _wrap(self, batch: Batch, instrument: Instrument) -> None:
-        for _ in range(len(batch)):
-            source, ready = batch.popleft()
-            traced = source if isinstance(source, Traced) else Traced(source, instrument)
-            batch.append((traced, ready))
-
-    def report(self, context: ErrorContext) -> None:
-        """Hand an error to `on_error`, and make sure that it is not lost if that fails too.
-
-        For floor 3, where one event serves several handlers and each must be isolated.
-        """
-        self._errors += 1
-        try:
-            self.on_error(context)
-        except Exception:
-            _log.exception("on_error failed")
-            _log_error(context)
 
     def _shut_down(self, timeout: float) -> None:
         if self._deferred or self._signals:
@@ -606,10 +371,6 @@ def _record(kind: str, source: Source, now: float) -> SourceRecord:
         idle=None if source.last_fired is None else now - source.last_fired,
         due_in=source.deadline - now if isinstance(source, Timer) else None,
     )
-
-
-def _log_error(context: ErrorContext) -> None:
-    _log.error("%s", context, exc_info=context.error)
 
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
