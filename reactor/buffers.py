@@ -29,7 +29,8 @@ from typing import Final
 from reactor.budgets import JOIN_LIMIT, READ_SIZE
 from reactor.errors import LimitError
 
-#: Joined small writes are sealed into a block of about this size: as much as one send usually takes.
+#: Joined small writes are sealed into a block of about this size: as much as one send usually
+#: takes.
 _BLOCK_SIZE: Final = READ_SIZE
 
 #: Used-up places at the front of the list of blocks that are not worth closing up.
@@ -121,7 +122,7 @@ class SendQueue:
                 self._seal()
 
     def extend(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Add each of `chunks`, in order. Raises TypeError, having added those before the bad one."""
+        """Add each of `chunks`, in order. On a TypeError those before the bad one are added."""
         append = self.append
         for chunk in chunks:
             append(chunk)
@@ -134,12 +135,12 @@ class SendQueue:
 
     def peek_many(self, limit: int) -> list[bytes | memoryview]:
         """Return up to `limit` buffers to send next, in order, for a gathering send."""
-        if self._small:
+        if self._small and len(self._blocks) - self._first < limit:
             self._seal()
         return self._blocks[self._first : self._first + limit]
 
     def advance(self, count: int) -> None:
-        """Note that the kernel has taken `count` bytes. Raises LimitError if there are not so many."""
+        """Note that the kernel has taken `count` bytes. Raises LimitError if there are fewer."""
         if not 0 <= count <= self._size:
             raise LimitError(f"cannot advance by {count}: {self._size} bytes are queued")
         self._size -= count

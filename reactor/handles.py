@@ -1,13 +1,11 @@
 """Handles: descriptors with a handler, and the table that finds them again.
 
-The demultiplexer reports tokens. A token is a *slot* (an index into a list) and a *generation* (how
-often that slot was given away):
-
-    token = generation << 32 | slot
-
-A handle that is closed leaves its slot, and the slot's generation goes up. An event that was
-collected for the old owner therefore no longer fits, even when the kernel gave the same descriptor
-number, and we the same slot, to a new one within the same batch.
+The kernel reuses descriptor numbers at once, so a number is no name: an event that was collected
+for a descriptor that has been closed since must not reach whoever has its number now. What a
+demultiplexer gives back is therefore never a number but the token that was registered with it, and
+our token is the `Handle` itself, one object for each registration. A closed handle's `armed` is 0
+for ever, and the new owner of its number is another object. (docs/decisions/0004 compares this with
+the slot and generation that a kernel's 64-bit field needs.)
 
 Lifetime, in one sentence: after `Handle.close` returns, no call of its handler begins.
 
@@ -36,8 +34,6 @@ from reactor.trace import Site, creation_site
 
 _log = logging.getLogger("reactor")
 
-_SLOT_BITS: Final = 32
-_SLOT_MASK: Final = (1 << _SLOT_BITS) - 1
 _ALL: Final = READ | WRITE | HANGUP
 
 
@@ -79,7 +75,6 @@ class Handle:
         "on_shutdown",
         "owned",
         "site",
-        "token",
     )
 
     def __init__(
@@ -106,7 +101,6 @@ class Handle:
         self.fire: Handler = self._fire_once if once else handler
         self.owned = owned
         self.name = name
-        self.token = -1
         self.armed = 0
         self.fired = 0
         self.last_fired: float | None = None
@@ -169,7 +163,7 @@ class Handle:
     def _arm(self, interest: int) -> None:
         if self._table is None:
             raise ReactorClosedError(f"{self.describe()} cannot be changed any more; register anew")
-        self._table.demultiplexer.modify(self.fd, interest, self.token)
+        self._table.demultiplexer.modify(self.fd, interest, self)
         self.armed = interest | HANGUP if interest else 0
         self._hangups = 0
 
@@ -181,11 +175,11 @@ class Handle:
 class Watcher(Protocol):
     """What the table needs of a demultiplexer."""
 
-    def register(self, fd: int, interest: int, token: int, /) -> None:
+    def register(self, fd: int, interest: int, token: object, /) -> None:
         """See `Demultiplexer.register`."""
         ...
 
-    def modify(self, fd: int, interest: int, token: int, /) -> None:
+    def modify(self, fd: int, interest: int, token: object, /) -> None:
         """See `Demultiplexer.modify`."""
         ...
 
@@ -195,18 +189,15 @@ class Watcher(Protocol):
 
 
 class HandleTable:
-    """All handles of one reactor, by slot and by descriptor. All operations are O(1)."""
+    """All handles of one reactor, by their descriptors. All operations are O(1)."""
 
-    __slots__ = ("_by_fd", "_defer_close", "_free", "_generations", "_slots", "demultiplexer")
+    __slots__ = ("_by_fd", "_defer_close", "demultiplexer")
 
     def __init__(
         self, demultiplexer: Watcher, defer_close: Callable[[Callable[[], object]], None]
     ) -> None:
         self.demultiplexer = demultiplexer
         self._defer_close = defer_close
-        self._slots: list[Handle | None] = []
-        self._generations: list[int] = []
-        self._free: list[int] = []
         self._by_fd: dict[int, Handle] = {}
 
     def __len__(self) -> int:
@@ -218,7 +209,7 @@ class HandleTable:
         return iter(list(self._by_fd.values()))
 
     def add(self, handle: Handle, interest: int) -> None:
-        """Give `handle` a slot and watch it."""
+        """Watch `handle`."""
         if interest & ~_ALL or interest < 0:
             raise RegistrationError(
                 f"interest {interest!r} has bits that are no event; combine READ, WRITE and HANGUP"
@@ -228,26 +219,16 @@ class HandleTable:
             raise RegistrationError(f"{handle.fileobj!r} is closed; register it before it is")
         if fd in self._by_fd:
             self._evict(self._by_fd[fd], handle)
-        slot = self._take_slot()
-        handle.token = self._generations[slot] << _SLOT_BITS | slot
-        try:
-            self.demultiplexer.register(fd, interest, handle.token)
-        except BaseException:
-            self._free.append(slot)
-            raise
+        self.demultiplexer.register(fd, interest, handle)
         if isinstance(handle.fileobj, int):
             handle._identity = _identity(fd)
         handle._interest = interest
         handle.armed = interest | HANGUP if interest else 0
         handle.site = creation_site()
-        self._slots[slot] = self._by_fd[fd] = handle
+        self._by_fd[fd] = handle
 
     def remove(self, handle: Handle) -> None:
         """Take a handle out, and close its descriptor at the turn's end if it is owned."""
-        slot = handle.token & _SLOT_MASK
-        self._slots[slot] = None
-        self._generations[slot] += 1
-        self._free.append(slot)
         if self._by_fd.get(handle.fd) is handle:
             del self._by_fd[handle.fd]
             self.demultiplexer.unregister(handle.fd)
@@ -257,11 +238,6 @@ class HandleTable:
                 self._defer_close(lambda: os.close(fileobj))
             else:
                 self._defer_close(fileobj.close)  # type: ignore[attr-defined]  # checked in register
-
-    def find(self, token: int) -> Handle | None:
-        """Return the handle with this token, or None if the event is stale."""
-        handle = self._slots[token & _SLOT_MASK]
-        return handle if handle is not None and handle.token == token else None
 
     def note_hangup(self, handle: Handle) -> None:
         """Count a hang-up that was reported; stop watching a handle that does nothing about it.
@@ -285,13 +261,6 @@ class HandleTable:
         )
         handle.pause()
 
-    def _take_slot(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self._slots.append(None)
-        self._generations.append(0)
-        return len(self._slots) - 1
-
     def _evict(self, old: Handle, new: Handle) -> None:
         """Make room for the new owner of a number whose old owner closed it behind our back."""
         if not _is_gone(old):
@@ -312,11 +281,11 @@ class HandleTable:
 class Forked:
     """Stands in for the demultiplexer in a forked child, which must not touch the parent's set."""
 
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: object) -> None:
         """Refuse."""
         raise _forked(fd)
 
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: object) -> None:
         """Refuse."""
         raise _forked(fd)
 

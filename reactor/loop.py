@@ -50,7 +50,7 @@ class ReactorStats:
     handles: int
     timers: int
     deferred: int
-    #: Events for a handle that was closed after the kernel reported them.
+    #: What was collected but not called, being closed, paused or cancelled by then.
     stale: int
     #: Exceptions handed to `on_error`.
     errors: int

@@ -7,11 +7,11 @@ servers and connections that are upgraded in mid-stream, and tests need no netwo
 
 Three hazards, and what is done about them:
 
-* **Plaintext waits inside while the descriptor is not ready.** One read of the socket may bring many
-  records, and no event will tell of those that were not read out. `pending` says that there is
+* **Plaintext waits inside while the descriptor is not ready.** One read of the socket may bring
+  many records, and no event will tell of those that were not read out. `pending` says that there is
   more; the stream asks it before it goes back to waiting.
-* **Data after our close_notify.** OpenSSL's shutdown fails for good if application data is waiting to
-  be read. `end` therefore reads out everything first and keeps it.
+* **Data after our close_notify.** OpenSSL's shutdown fails for good if application data is waiting
+  to be read. `end` therefore reads out everything first and keeps it.
 * **Truncation.** An attacker can end a TCP connection, but cannot forge a close_notify. `ended` is
   true only after a real one; an end of the socket without it is for the stream to report.
 
@@ -33,11 +33,12 @@ class TlsSession:
     """One side of one TLS connection.
 
     `context` carries certificates and rules; `server_side` says which side we are; a client whose
-    context checks host names needs `server_hostname` (ValueError otherwise). `handshake_timeout`, in
-    seconds, is kept here for the stream, which has the timer.
+    context checks host names needs `server_hostname` (ValueError otherwise). `handshake_timeout`,
+    in seconds, is kept here for the stream, which has the timer.
 
-    `secure` is true once the handshake is done, `ended` once the peer said close_notify, and `closing`
-    once we did. `object` is the `ssl.SSLObject`, for a look at certificates and ciphers.
+    `secure` is true once the handshake is done, `ended` once the peer said close_notify, `closing`
+    once we did, and `carrying` while ciphertext of the program's is on its way out (the stream says
+    so). `object` is the `ssl.SSLObject`, for a look at certificates and ciphers.
 
     Errors of the peer's are `ssl.SSLError`; `close_reason` puts them into words.
     """
@@ -47,6 +48,7 @@ class TlsSession:
         "_held",
         "_incoming",
         "_outgoing",
+        "carrying",
         "closing",
         "ended",
         "handshake_timeout",
@@ -62,6 +64,12 @@ class TlsSession:
         server_hostname: str | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
     ) -> None:
+        if context.check_hostname and not server_side and not server_hostname:
+            # Python's memory TLS would connect to anybody here, and not say so.
+            raise ValueError(
+                "this context checks host names, so a client needs server_hostname: the name that"
+                " the server's certificate is for"
+            )
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.object = context.wrap_bio(
@@ -71,7 +79,9 @@ class TlsSession:
         self.secure = False
         self.ended = False
         self.closing = False
-        # Plaintext that was read out of turn, and an error that comes after what was read before it.
+        self.carrying = False
+        # Plaintext that was read out of turn, and an error that comes after what was read before
+        # it.
         self._held = b""
         self._error: ssl.SSLError | None = None
 
@@ -179,6 +189,8 @@ class TlsSession:
 
 def close_reason(error: ssl.SSLError) -> CloseReason:
     """Return the reason for which a connection ends by `error`, with OpenSSL's own words."""
+    # Its traceback tells of our own frames only, and would keep the stream alive with the reason.
+    error = error.with_traceback(None)
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"certificate verify failed: {error.verify_message}"
     elif error.reason:

@@ -35,7 +35,7 @@ from reactor.clock import Clock
 from reactor.demux import Demultiplexer
 from reactor.errors import ForkError, ReactorClosedError, ReentryError, WrongThreadError
 from reactor.events import HANGUP, names
-from reactor.handles import HandleTable
+from reactor.handles import Handle, HandleTable
 from reactor.sources import Call, Source
 from reactor.timers import TimerQueue
 from reactor.trace import ErrorContext, Instrument, Traced
@@ -46,7 +46,7 @@ _log = logging.getLogger("reactor")
 #: What a source other than a handle is called with: it has no events, only the bit that says go.
 GO: Final = 1
 
-Batch = deque[tuple[Source, int]]
+Batch = list[tuple[Source, int]]
 
 
 class Turn:
@@ -62,11 +62,11 @@ class Turn:
 
         self._handles = HandleTable(demultiplexer, self.on_closing)
         self._timers = TimerQueue()
-        self._ready: Batch = deque()
         self._deferred: deque[Call] = deque()
         self._signals: deque[Call] = deque()
-        self._closing: Batch = deque()
-        self._dirty: Batch = deque()
+        self._ready: Batch = []
+        self._closing: Batch = []
+        self._dirty: Batch = []
         #: What a turn calls after its wait, in this order.
         self._phases = (self._ready, self._closing, self._dirty)
 
@@ -88,7 +88,7 @@ class Turn:
         self._errors = 0
         # For `explain_last_wakeup`: the last timeout, its events, due timers and waiting calls.
         self._waited: float | None = None
-        self._found: list[tuple[int, int]] = []
+        self._found: Batch = []
         self._due = 0
         self._called = 0
 
@@ -122,7 +122,7 @@ class Turn:
             self._instrument.after_turn(self._turns, self._calls - before)
         return self._calls - before
 
-    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def _wait(self, timeout: float | None) -> Batch:
         if self._ready:
             timeout = 0  # left over from a turn that was cut short
         elif (deadline := self._timers.next_deadline()) is not None:
@@ -140,7 +140,7 @@ class Turn:
             self._instrument.after_wait(len(events))
         return events
 
-    def _sleep(self, timeout: float | None) -> list[tuple[int, int]]:
+    def _sleep(self, timeout: float | None) -> Batch:
         # First say that we sleep, then look for a reason not to. Whoever adds work does it in the
         # opposite order, first add, then look whether we sleep: so one of the two always notices.
         try:
@@ -152,17 +152,10 @@ class Turn:
         finally:
             self._asleep = False
 
-    def _collect(self, events: list[tuple[int, int]]) -> None:
+    def _collect(self, events: Batch) -> None:
+        """Put what is to be called into `_ready`, behind what an earlier turn may have left."""
         ready = self._ready
-        find = self._handles.find
-        for token, mask in events:
-            handle = find(token)
-            if handle is None:
-                self._stale += 1
-            else:
-                ready.append((handle, mask))
-                if mask & HANGUP:
-                    self._handles.note_hangup(handle)
+        ready += events
         self._found = events
         timers = self._timers.due(self._now)
         for timer in timers:
@@ -182,20 +175,37 @@ class Turn:
         return count
 
     def _call_all(self, batch: Batch) -> None:
-        """Call the sources of a batch. Every callback of this reactor is called from here."""
+        """Call the sources of a batch. Every callback of this reactor is called from here.
+
+        What is added to the batch meanwhile is called as well; so are closing callbacks that close
+        further things. If one leaves the loop, the rest stays in the batch.
+        """
         now = self._now
-        while batch:
-            source, ready = batch.popleft()
-            ready &= source.armed
-            if not ready:
-                continue
-            source.fired += 1
-            source.last_fired = now
-            self._calls += 1
-            try:
-                source.fire(ready)
-            except Exception as error:
-                self.report(ErrorContext(error, source, ready))
+        rest = iter(batch)
+        try:
+            for source, ready in rest:
+                ready &= source.armed
+                if not ready:
+                    self._stale += 1
+                    continue
+                if ready & HANGUP:
+                    self._note_hangup(source)
+                self._calls += 1
+                source.fired += 1
+                source.last_fired = now
+                try:
+                    source.fire(ready)
+                except Exception as error:
+                    self.report(ErrorContext(error, source, ready))
+        except BaseException:
+            batch[:] = rest
+            raise
+        batch.clear()
+
+    def _note_hangup(self, source: Source) -> None:
+        handle = source.source if isinstance(source, Traced) else source
+        assert isinstance(handle, Handle), "nothing else is ever hung up"
+        self._handles.note_hangup(handle)
 
     def flush_later(self, flusher: Source) -> None:
         """Have `flusher` fired at this turn's end, or before the next wait, once. O(1).
@@ -222,19 +232,16 @@ class Turn:
 
     def explain_last_wakeup(self) -> str:
         """Say in words why the last wait ended."""
-        reasons = [self._explain_event(token, mask) for token, mask in self._found]
+        reasons = [
+            f"{names(mask)} on {source.describe()}, made at {source.site}"
+            for source, mask in self._found
+        ]
         if self._due:
             reasons.append(f"{self._due} timer(s) due")
         if self._called:
             reasons.append(f"{self._called} deferred call(s)")
         limit = "without limit" if self._waited is None else f"at most {self._waited:.6f} s"
         return f"turn {self._turns} waited {limit}: {'; '.join(reasons) or 'nothing happened'}"
-
-    def _explain_event(self, token: int, mask: int) -> str:
-        handle = self._handles.find(token)
-        if handle is None:
-            return f"{names(mask)} on a handle that is closed by now"
-        return f"{names(mask)} on {handle.describe()}, made at {handle.site}"
 
     # --- bookkeeping ----------------------------------------------------------------------------
 
@@ -267,10 +274,10 @@ class Turn:
             self.wakeup.notify()
 
     def _wrap(self, batch: Batch, instrument: Instrument) -> None:
-        for _ in range(len(batch)):
-            source, ready = batch.popleft()
-            traced = source if isinstance(source, Traced) else Traced(source, instrument)
-            batch.append((traced, ready))
+        batch[:] = [
+            (source if isinstance(source, Traced) else Traced(source, instrument), ready)
+            for source, ready in batch
+        ]
 
 
 def _log_error(context: ErrorContext) -> None:

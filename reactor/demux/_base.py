@@ -7,9 +7,9 @@ One backend is one file beside this one; `reactor.demux` holds the ordered table
 The contract, which one suite (`tests/reactor/test_demux.py`) checks on every backend:
 
 * **Level-triggered.** What is ready is reported at every wait until it is dealt with.
-* **Tokens, not descriptors.** A caller gives each descriptor a token (any integer) and gets tokens
-  back. Descriptor numbers are reused by the kernel, tokens need not be; the loop puts a generation
-  into them, so that an old event cannot reach the new owner of a number.
+* **Tokens, not descriptors.** A caller gives each descriptor a token, any object, and gets tokens
+  back. Descriptor numbers are reused by the kernel; tokens are not, so that an old event cannot
+  reach the new owner of a number.
 * **Errors wake whoever listens.** A descriptor that is hung up or in error reports every bit, so a
   handler that only reads hears of it through READ, as it would from `select`.
 * **Complete.** `wait` returns everything that is ready at that moment, however much it is.
@@ -27,6 +27,7 @@ from __future__ import annotations
 import abc
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from reactor.errors import RegistrationError, UnsupportedError
 
@@ -74,7 +75,7 @@ class Demultiplexer(abc.ABC):
     features: Features
 
     def __init__(self) -> None:
-        self._tokens: dict[int, int] = {}
+        self._tokens: dict[int, Any] = {}
         self._waits = 0
         self._events = 0
         self._vanished = 0
@@ -82,7 +83,7 @@ class Demultiplexer(abc.ABC):
         self.closed = False
 
     @abc.abstractmethod
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: Any) -> None:
         """Begin to watch `fd` for `interest`; 0 keeps a place without watching.
 
         Raises `RegistrationError` if the descriptor is invalid or already registered,
@@ -90,7 +91,7 @@ class Demultiplexer(abc.ABC):
         """
 
     @abc.abstractmethod
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: Any) -> None:
         """Change what `fd` is watched for, and its token.
 
         Raises `RegistrationError` if it was not registered.
@@ -101,7 +102,7 @@ class Demultiplexer(abc.ABC):
         """Stop watching `fd`. Not an error if it is closed already or was never registered."""
 
     @abc.abstractmethod
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         """Wait until something is ready, at most `timeout` seconds (None: for ever; 0: only look).
 
         Returns `(token, ready)` for all that is ready, in the kernel's order. An interrupted wait

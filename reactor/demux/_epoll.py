@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from typing import Any
 
 from reactor.demux._base import Demultiplexer, Features, check_open
 from reactor.demux._masks import FROM_KERNEL, KERNEL_BITS, TO_KERNEL, milliseconds
@@ -51,7 +52,7 @@ class EpollDemultiplexer(Demultiplexer):
         self._suspects: set[int] = set()  # numbers whose removal the kernel did not confirm
         self._batch = _FIRST_BATCH
 
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: Any) -> None:
         self._claim(fd)
         if fd in self._suspects:
             self._exorcise()
@@ -61,7 +62,7 @@ class EpollDemultiplexer(Demultiplexer):
             check_open(fd)
         self._tokens[fd] = token
 
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: Any) -> None:
         self._known(fd)
         self._tokens[fd] = token
         if not interest:
@@ -77,7 +78,7 @@ class EpollDemultiplexer(Demultiplexer):
         if self._tokens.pop(fd, None) is not None:
             self._forget(fd)
 
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
         if timeout == 0 or self._always:
             seconds = 0.0

@@ -9,6 +9,7 @@ Floor 1: beside the other backends; only `reactor.demux` opens it.
 from __future__ import annotations
 
 import select
+from typing import Any
 
 from reactor.demux._base import Demultiplexer, Features, check_open
 from reactor.demux._masks import FROM_KERNEL, KERNEL_BITS, TO_KERNEL, milliseconds
@@ -31,14 +32,14 @@ class PollDemultiplexer(Demultiplexer):
         super().__init__()
         self._poll = select.poll()
 
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: Any) -> None:
         self._claim(fd)
         check_open(fd)
         if interest:
             self._poll.register(fd, TO_KERNEL[interest])
         self._tokens[fd] = token
 
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: Any) -> None:
         self._known(fd)
         self._tokens[fd] = token
         if interest:
@@ -51,7 +52,7 @@ class PollDemultiplexer(Demultiplexer):
         if self._tokens.pop(fd, None) is not None:
             self._forget(fd)
 
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
         events = self._poll.poll(milliseconds(timeout))
         tokens = self._tokens

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import math
 import select
+from typing import Any
 
 from reactor.budgets import MAX_WAIT
 from reactor.demux._base import Demultiplexer, Features, check_open, is_open
@@ -44,7 +45,7 @@ class SelectDemultiplexer(Demultiplexer):
         self._readers: set[int] = set()
         self._writers: set[int] = set()
 
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: Any) -> None:
         if fd >= FD_SETSIZE:
             raise DescriptorLimitError(
                 f"select cannot watch descriptor {fd}: its limit is {FD_SETSIZE - 1};"
@@ -55,7 +56,7 @@ class SelectDemultiplexer(Demultiplexer):
         self._set(fd, interest)
         self._tokens[fd] = token
 
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: Any) -> None:
         self._known(fd)
         self._set(fd, interest)
         self._tokens[fd] = token
@@ -65,7 +66,7 @@ class SelectDemultiplexer(Demultiplexer):
             self._readers.discard(fd)
             self._writers.discard(fd)
 
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
         if timeout is not None:
             # Microseconds, rounded up: a wait must never end before its time.

@@ -110,14 +110,6 @@ def test_a_descriptor_can_be_registered_again_after_its_handle_was_closed(
     assert seen == [WRITE] * 3
 
 
-def test_a_slot_is_given_away_again_with_another_token(reactor: Reactor, pair: Pair) -> None:
-    first = reactor.register(pair[0], READ, print)
-    first.close()
-    second = reactor.register(pair[0], READ, print)
-    assert first.token != second.token
-    assert first.token & 0xFFFFFFFF == second.token & 0xFFFFFFFF
-
-
 def test_a_closed_object_is_refused(reactor: Reactor) -> None:
     sock = socket.socket()
     sock.close()

@@ -75,7 +75,7 @@ def test_the_last_wakeup_is_explained(reactor: Reactor, clock: ManualClock, pair
     for part in ("WRITE on handle 'out'", __file__, "1 timer(s) due", "1 deferred call(s)"):
         assert part in text
     handle.close()
-    assert "closed by now" in reactor.explain_last_wakeup()
+    assert "(closed)" in reactor.explain_last_wakeup()
     reactor.run_once(0)
     assert reactor.explain_last_wakeup() == "turn 2 waited at most 0.000000 s: nothing happened"
 

@@ -1,8 +1,8 @@
 """What a stream calls, and what it is made of: the handler, the socket's face, the records.
 
-`StreamHandler` is the class that a program writes; `reactor.stream` is the one that calls it.
+`StreamHandler` is the class that a program writes; the other files of this package call it.
 
-Floor 3: imports floor 1 only. Anyone may import it; `reactor.stream` offers the same names.
+Floor 3: imports floor 1 only. Anyone uses these names, from `reactor.stream`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class StreamHandler:
     """Subclass it, and override what you need. Every method does nothing by default but `on_eof`.
 
     All are called in the loop's thread, never from within a call that you make: `write` does not
-    call `on_pause`, nor `close` `on_close`. After `Stream.close` or `abort` only `on_close` follows.
+    call `on_pause`, nor `close` `on_close`. After `Stream.close` or `abort` only `on_close`
+    follows.
 
-    A handler that raises loses its connection, since nobody can know what of the data it has dealt
-    with: the exception goes to the reactor's `on_error`, and the stream is aborted with it as reason.
+    A handler that raises loses its connection, for nobody can know which of the data it has dealt
+    with: the exception goes to the reactor's `on_error`, and the stream ends with it as its reason.
     """
 
     __slots__ = ()
@@ -92,7 +93,7 @@ class StreamStats:
     bytes_out: int
     #: Bytes written and not yet taken by the kernel.
     pending: int
-    #: Bytes that were accepted by `write`, and dropped because the connection ended.
+    #: Bytes that were accepted by `write` and dropped because the connection ended.
     dropped: int
     #: Calls of `write` after the write side had ended.
     refused_writes: int
@@ -111,6 +112,8 @@ _RESET_ERRORS = frozenset(
 
 def reason_for(error: OSError) -> CloseReason:
     """Return the reason for which a connection ends when its socket fails with `error`."""
+    # Its traceback tells of our own frames only, and would keep the stream alive with the reason.
+    error = error.with_traceback(None)
     if error.errno in _RESET_ERRORS:
         return CloseReason(CloseKind.RESET, error)
     if error.errno == errno.ETIMEDOUT:

@@ -1,0 +1,212 @@
+"""The two JSON texts of the handshake: INFO, which we write, and CONNECT, which we read.
+
+The idea: JSON is judged here, once, as nats-server's decoder judges it, and the session sees only
+typed records. That decoder (Go's `encoding/json`) matches names in any case, lets the last of
+several equal names win, takes `null` for "not given", refuses a value of the wrong type (`1.0` is
+no integer), and ignores names it does not know.  Anything it refuses closes the connection without
+a word, so that is what happens here.
+
+Neighbours: session uses both directions, server makes the `ServerInfo`.  Pure functions on frozen
+records, safe in any thread; each costs O(length of the text).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from broker.errors import BAD_ARGUMENTS, ProtocolError
+
+__all__ = ["COMPATIBLE_VERSION", "ConnectOptions", "ServerInfo", "check_info", "parse_connect"]
+
+# What INFO says under `version`.  Clients compare it, as a semantic version, to know what a server
+# can do, so it names the nats-server whose behaviour we reproduce and are tested against.  Who we
+# really are stands in `git_commit` and `go`, which clients print at most.
+COMPATIBLE_VERSION = "2.15.1"
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What INFO tells of the server.  `go` is what it was built with, hence the Python version."""
+
+    server_id: str
+    server_name: str
+    host: str
+    port: int
+    max_payload: int
+    version: str = COMPATIBLE_VERSION
+    git_commit: str = ""
+    go: str = ""
+    auth_required: bool = False
+    connect_urls: tuple[str, ...] = ()
+    ldm: bool = False
+
+    def json(self, client_id: int, client_ip: str, account: str = "") -> bytes:
+        """The JSON of one client's INFO, in nats-server's order of fields and without the empty
+        ones.
+
+        `account` is given in the second INFO only, which follows a client's first PING.
+        """
+        fields: dict[str, object] = {
+            "server_id": self.server_id,
+            "server_name": self.server_name,
+            "version": self.version,
+            "proto": 1,
+            "git_commit": self.git_commit,
+            "go": self.go,
+            "host": self.host,
+            "port": self.port,
+            "headers": True,
+            "auth_required": self.auth_required,
+            "max_payload": self.max_payload,
+            "client_id": client_id,
+            "client_ip": client_ip,
+            "connect_urls": self.connect_urls,
+            "ldm": self.ldm,
+            "connect_info": bool(account),
+            "remote_account": account,
+        }
+        present = {name: value for name, value in fields.items() if value}
+        return json.dumps(present, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class ConnectOptions:
+    """What CONNECT asks for; the defaults are those of a client that has not said CONNECT."""
+
+    verbose: bool = True
+    pedantic: bool = True
+    tls_required: bool = False
+    auth_token: str = ""
+    user: str = ""
+    password: str = ""
+    nkey: str = ""
+    jwt: str = ""
+    sig: str = ""
+    name: str = ""
+    lang: str = ""
+    version: str = ""
+    protocol: int = 0
+    account: str = ""
+    new_account: bool = False
+    echo: bool = True
+    headers: bool = False
+    no_responders: bool = False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_int(value: object) -> bool:
+    # bool is an int to Python, and Go's int has 64 bits.
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _is_natural(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**64
+
+
+def _is_text_list(value: object) -> bool:
+    # JSON's null within a list of texts is the empty text to Go.
+    return (
+        isinstance(value, list)
+        and not isinstance(value, _Object)
+        and all(item is None or isinstance(item, str) for item in value)
+    )
+
+
+_Check = Callable[[object], bool]
+
+# Name on the wire -> (field of ConnectOptions, the type it must have).
+_CONNECT_FIELDS: Mapping[str, tuple[str, _Check]] = {
+    "verbose": ("verbose", _is_flag),
+    "pedantic": ("pedantic", _is_flag),
+    "tls_required": ("tls_required", _is_flag),
+    "auth_token": ("auth_token", _is_text),
+    "user": ("user", _is_text),
+    "pass": ("password", _is_text),
+    "nkey": ("nkey", _is_text),
+    "jwt": ("jwt", _is_text),
+    "sig": ("sig", _is_text),
+    "name": ("name", _is_text),
+    "lang": ("lang", _is_text),
+    "version": ("version", _is_text),
+    "protocol": ("protocol", _is_int),
+    "account": ("account", _is_text),
+    "new_account": ("new_account", _is_flag),
+    "echo": ("echo", _is_flag),
+    "headers": ("headers", _is_flag),
+    "no_responders": ("no_responders", _is_flag),
+}
+
+_INFO_FIELDS: Mapping[str, tuple[str, _Check]] = {
+    name: (name, check)
+    for check, names in (
+        (
+            _is_text,
+            "server_id server_name version git_commit go host ip client_ip nonce cluster domain",
+        ),
+        (_is_int, "proto port max_payload"),
+        (_is_natural, "client_id"),
+        (
+            _is_flag,
+            "headers auth_required tls_required tls_verify tls_available jetstream "
+            "cluster_dynamic ldm connect_info acc_is_sys",
+        ),
+        (_is_text_list, "connect_urls ws_connect_urls"),
+    )
+    for name in names.split()
+}
+
+
+class _Object(list[tuple[str, object]]):
+    """A JSON object as its pairs in order; a class of its own to tell it from an array."""
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _decode(text: bytes, fields: Mapping[str, tuple[str, _Check]], what: str) -> dict[str, object]:
+    try:
+        # Go replaces bytes that are not UTF-8 and goes on.
+        pairs = json.loads(
+            text.decode("utf-8", "replace"),
+            object_pairs_hook=_Object,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(BAD_ARGUMENTS, f"{what}: {error}") from None
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, _Object):
+        raise ProtocolError(BAD_ARGUMENTS, f"{what}: not a JSON object")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        field, check = fields.get(name.lower(), ("", None))
+        if check is None or value is None:
+            continue
+        if not check(value):
+            raise ProtocolError(BAD_ARGUMENTS, f"{what}: {name} has the wrong type")
+        found[field] = value
+    return found
+
+
+def parse_connect(text: bytes, earlier: ConnectOptions) -> ConnectOptions:
+    """The options of a CONNECT; what it leaves out stays as it was `earlier`.
+
+    Raises ProtocolError for what is no JSON object or has a field of the wrong type.
+    """
+    found = _decode(text, _CONNECT_FIELDS, "CONNECT")
+    return replace(earlier, **found)  # type: ignore[arg-type]  # checked field by field above
+
+
+def check_info(text: bytes) -> None:
+    """Raises ProtocolError if a client's INFO, which means nothing, is not even well formed."""
+    _decode(text, _INFO_FIELDS, "INFO")

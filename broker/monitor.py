@@ -1,0 +1,276 @@
+"""The monitor: a small HTTP server on the broker's own reactor, for ``/varz``, ``/connz`` and
+``/healthz``.
+
+The idea: HTTP is not our subject, so h11 reads and writes it. h11 does no I/O of its own (bytes in,
+events out; events in, bytes out), hence it sits on a `reactor.Stream` as naturally as the NATS
+protocol does. What the pages say is made by the pure functions of `broker.varz` and `broker.connz`;
+this file joins the two.
+
+Invariants: a visitor's mistake costs at most that visitor's connection; requests of one visitor are
+answered one after another, and none is read while more than `UNREAD_LIMIT` bytes of answers wait
+for the visitor to take them, so that nobody can fill our memory by asking without listening.
+Whatever the method, the answer is that to a GET (HEAD: its headers only), as with nats-server.
+
+Neighbours: `broker.server` makes a `Monitor` if the options ask for one, and is its `Source`. Loop
+thread only. h11 is imported by this module alone, and this module only where a monitor is wanted:
+start-up stays short.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import h11
+
+from broker.config import Options
+from broker.connz import ConnzQuery, QueryError, Row, connz
+from broker.logs import logger
+from broker.snapshots import BrokerStats
+from broker.varz import ProcessUsage, healthz, varz
+from reactor import CloseReason, Listener, Reactor, Stream, StreamHandler
+
+__all__ = ["Monitor", "Source"]
+
+#: Bytes of answers that may wait for a visitor before its next request is looked at.
+UNREAD_LIMIT = 64 * 1024
+
+#: Seconds without a byte either way after which a visitor is shown out.
+IDLE_TIMEOUT = 60.0
+
+_JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head><title>reactor-broker</title></head>
+<body>
+<h1>reactor-broker</h1>
+<ul>
+<li><a href="./varz">General</a></li>
+<li><a href="./connz">Connections</a></li>
+<li><a href="./healthz">Health</a></li>
+</ul>
+</body>
+</html>
+"""
+
+
+class Source(Protocol):
+    """What a monitor shows: the server, as far as the pages need it."""
+
+    options: Options
+
+    def stats(self) -> BrokerStats:
+        """The whole broker in numbers."""
+
+    def opened(self) -> Iterable[Row]:
+        """The open connections."""
+
+    def closed(self) -> Iterable[Row]:
+        """Records of connections that ended, the oldest first; a bounded number of them."""
+
+
+class Page:
+    """One answer before it becomes HTTP: status, content type, body."""
+
+    __slots__ = ("body", "content_type", "status")
+
+    def __init__(self, status: int, content_type: str, body: str) -> None:
+        self.status = status
+        self.content_type = content_type
+        self.body = body.encode("utf-8", "replace")
+
+
+class Monitor:
+    """Listens from the moment it is made until `close`. Raises OSError if it cannot."""
+
+    def __init__(self, reactor: Reactor, source: Source) -> None:
+        options = source.options
+        self.host = options.http_host or options.host
+        self._reactor = reactor
+        self._source = source
+        self._visitors: set[Stream] = set()
+        self._requests: Counter[str] = Counter()
+        self._cpu = CpuMeter()
+        self._pages: dict[str, Callable[[Mapping[str, str]], Page]] = {
+            "/": self._index,
+            "/varz": self._varz,
+            "/connz": self._connz,
+            "/healthz": self._healthz,
+        }
+        self._listener = Listener(reactor, (self.host, max(options.http_port or 0, 0)), self._admit)
+        self.port = self._listener.port
+
+    def close(self) -> None:
+        """Stop listening and show every visitor out, after what they are owed."""
+        self._listener.close()
+        for stream in tuple(self._visitors):
+            stream.close()
+
+    def page(self, target: str) -> Page:
+        """The answer to a request for a path with an optional query string."""
+        path, _, query = target.partition("?")
+        make = self._pages.get(path)
+        if make is None:
+            return Page(404, _TEXT, "404 page not found\n")
+        self._requests[path] += 1
+        try:
+            return make(dict(parse_qsl(query, keep_blank_values=True)))
+        except QueryError as error:
+            return Page(400, _TEXT, str(error))
+        except Exception:
+            logger.exception("the monitor failed to make the page %s", path)
+            return Page(500, _TEXT, "500 internal error; the broker's log has the details\n")
+
+    def leave(self, stream: Stream) -> None:
+        """Forget a visitor that is gone."""
+        self._visitors.discard(stream)
+
+    def _admit(self, sock: socket.socket, address: object) -> None:
+        stream = Stream(self._reactor, sock, Visitor(self), idle_timeout=IDLE_TIMEOUT)
+        self._visitors.add(stream)
+
+    def _index(self, parameters: Mapping[str, str]) -> Page:
+        return Page(200, _HTML, _INDEX)
+
+    def _varz(self, parameters: Mapping[str, str]) -> Page:
+        usage = ProcessUsage(resident_bytes(), self._cpu.percent(), os.cpu_count() or 1)
+        source = self._source
+        return _json(varz(source.stats(), source.options, self._requests, usage))
+
+    def _connz(self, parameters: Mapping[str, str]) -> Page:
+        query = ConnzQuery.read(parameters)
+        source = self._source
+        return _json(connz(query, source.stats(), source.opened(), source.closed()))
+
+    def _healthz(self, parameters: Mapping[str, str]) -> Page:
+        return Page(200, _JSON, json.dumps(healthz(), separators=(",", ":")))
+
+
+def _json(page: dict[str, Any]) -> Page:
+    return Page(200, _JSON, json.dumps(page, indent=2, ensure_ascii=False))
+
+
+class Visitor(StreamHandler):
+    """One HTTP connection: keep-alive and pipelining are h11's, the order of answers is ours."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._http = h11.Connection(h11.SERVER)
+        self._request: h11.Request | None = None
+        self._full = False
+
+    def on_data(self, stream: Stream, data: bytes) -> None:
+        """Feed h11 and answer what is complete."""
+        self._http.receive_data(data)
+        self._serve(stream)
+
+    def on_eof(self, stream: Stream) -> None:
+        """The visitor has asked all it wanted; it still gets its answers."""
+        stream.close()
+
+    def on_resume(self, stream: Stream) -> None:
+        """The visitor took its answers: look at its next request."""
+        if self._full:
+            self._full = False
+            stream.resume_reading()
+            self._serve(stream)
+
+    def on_close(self, stream: Stream, reason: CloseReason) -> None:
+        """Tell the monitor."""
+        self._monitor.leave(stream)
+
+    def _serve(self, stream: Stream) -> None:
+        try:
+            while not stream.closed and self._step(stream):
+                pass
+        except h11.RemoteProtocolError as error:
+            self._refuse(stream, error)
+
+    def _step(self, stream: Stream) -> bool:
+        """One event of h11's. False: nothing to do before the visitor does something."""
+        if stream.pending > UNREAD_LIMIT:
+            self._full = True
+            stream.pause_reading()
+            return False
+        event = self._http.next_event()
+        if isinstance(event, h11.Request):
+            self._request = event
+        elif isinstance(event, h11.EndOfMessage):
+            self._answer(stream)
+        return event is not h11.NEED_DATA and event is not h11.PAUSED
+
+    def _answer(self, stream: Stream) -> None:
+        request = self._request
+        assert request is not None  # h11 reports the end of a message only after its beginning
+        page = self._monitor.page(request.target.decode("latin-1"))
+        self._send(stream, page, bodiless=request.method == b"HEAD")
+        if self._http.our_state is h11.MUST_CLOSE:
+            stream.close()
+        else:
+            self._http.start_next_cycle()
+
+    def _refuse(self, stream: Stream, error: h11.RemoteProtocolError) -> None:
+        # Where an answer is no longer possible (it was given, or is under way), closing must do.
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            status = error.error_status_hint
+            self._send(stream, Page(status, _TEXT, f"{status} {error}\n"), last=True)
+        stream.close()
+
+    def _send(
+        self, stream: Stream, page: Page, *, bodiless: bool = False, last: bool = False
+    ) -> None:
+        headers = [
+            ("Content-Type", page.content_type),
+            ("Date", formatdate(time.time(), usegmt=True)),
+            ("Content-Length", str(len(page.body))),
+        ]
+        if page.content_type == _JSON:
+            headers.insert(0, ("Access-Control-Allow-Origin", "*"))
+        if last:
+            headers.append(("Connection", "close"))
+        events: list[h11.Event] = [h11.Response(status_code=page.status, headers=headers)]
+        if not bodiless:
+            events.append(h11.Data(data=page.body))
+        events.append(h11.EndOfMessage())
+        for event in events:
+            stream.write(self._http.send(event) or b"")
+
+
+# ------------------------------------------------------------------------------------ the process
+
+
+def resident_bytes() -> int:
+    """The memory this process occupies, or 0 where the system has no ``/proc``."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class CpuMeter:
+    """Per cent of one core that this process used since it was last asked."""
+
+    def __init__(self) -> None:
+        self._wall = time.monotonic()
+        self._used = time.process_time()
+        self._percent = 0.0
+
+    def percent(self) -> float:
+        """The share, over at least a second: asked sooner again, the answer is the last one."""
+        wall, used = time.monotonic(), time.process_time()
+        if wall - self._wall >= 1.0:
+            self._percent = round(100 * (used - self._used) / (wall - self._wall), 1)
+            self._wall, self._used = wall, used
+        return self._percent

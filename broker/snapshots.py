@@ -1,0 +1,92 @@
+"""What a broker looked like at one moment, as frozen records that may leave its thread.
+
+The idea: connections and counters live on the reactor's thread and change all the time; whoever
+asks (the monitor's pages, ``Broker.stats()``, a test) gets a copy that never changes and refers to
+nothing alive.
+
+Times are seconds: wall-clock times since the epoch, spans as plain seconds. Texts that clients
+chose (names, subjects) are decoded as UTF-8 with replacement characters, for people to read; do not
+compare them byte by byte.
+
+Neighbours: `broker.server` makes them, `broker.varz` and `broker.connz` turn them into JSON,
+`broker.embedded` hands them out. Imports nothing of ours. All records are immutable and therefore
+thread-safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["BrokerStats", "ConnectionInfo", "SubscriptionInfo"]
+
+
+@dataclass(frozen=True)
+class SubscriptionInfo:
+    """One subscription of one connection. ``max`` is 0 unless the client set a limit with UNSUB."""
+
+    subject: str
+    sid: str
+    queue: str = ""
+    messages: int = 0
+    max: int = 0
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """One client connection, open or closed (then ``stop`` and ``reason`` say when and why).
+
+    Messages and bytes count from the broker's point of view: ``in`` was published by the client,
+    ``out`` was delivered to it. Bytes are payload and headers, without protocol lines.
+    ``subscription_list`` is filled only where it was asked for, and never for closed connections.
+    """
+
+    cid: int
+    ip: str
+    port: int
+    start: float
+    last_activity: float
+    rtt: float = 0.0
+    pending_bytes: int = 0
+    in_msgs: int = 0
+    out_msgs: int = 0
+    in_bytes: int = 0
+    out_bytes: int = 0
+    subscriptions: int = 0
+    name: str = ""
+    lang: str = ""
+    version: str = ""
+    user: str = ""
+    stop: float | None = None
+    reason: str = ""
+    subscription_list: tuple[SubscriptionInfo, ...] = field(default=(), repr=False)
+
+    def info(self, *, subscriptions: bool = False) -> ConnectionInfo:
+        """Itself: so that open connections and records of closed ones can be asked alike."""
+        return self
+
+
+@dataclass(frozen=True)
+class BrokerStats:
+    """The whole broker in numbers. Counters are totals since the start, including closed
+    connections.
+    """
+
+    server_id: str
+    server_name: str
+    version: str
+    host: str
+    port: int
+    http_host: str
+    http_port: int
+    start: float
+    now: float
+    connections: int
+    total_connections: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    subscriptions: int
+    slow_consumers: int
+    stale_connections: int
+    flows: int

@@ -1,0 +1,228 @@
+"""Writing: bytes wait in a queue, and go to the kernel together at the turn's end.
+
+`write` only queues. At the turn's end the reactor fires the stream's flusher, and one system call
+takes everything that was written in the turn: small writes joined, large ones gathered. Only when
+the kernel took less than it was offered is writability asked for, and then nothing is tried until
+it is reported.
+
+With TLS there are two queues: plaintext as it was written, and ciphertext for the socket. A block
+is encrypted when the socket has taken the one before, so small writes share a record, and what is
+encrypted ahead is bounded.
+
+Floor 3: the second layer of a stream, on `_core`. Used by this package only.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Final
+
+from reactor.budgets import READ_SIZE, WRITE_BUDGET
+from reactor.buffers import SendQueue
+from reactor.errors import CloseKind, CloseReason
+from reactor.sources import Flusher
+from reactor.stream._core import CLOSED, CLOSING, ENDED, ENDING, OPENING, SHUT, Core
+from reactor.stream._handler import reason_for
+from reactor.tls import TlsSession, close_reason
+
+#: A broken connection is our error to see, never a signal's to announce.
+NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class Output(Core):
+    """A stream's write side."""
+
+    __slots__ = ()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Queue `data` behind what is queued already. Never blocks.
+
+        It is handed to the kernel at the turn's end. After `close`, `write_eof`, or the
+        connection's end it does nothing but count. `bytes` are not copied, beyond what joining
+        takes. Raises TypeError if `data` is not bytes-like.
+        """
+        if self._write_end:
+            self._refused += 1
+            return
+        queue = self._queue
+        if queue is None:
+            queue = self._open_queue()
+        queue.append(data)
+        if not self._want_write:
+            self._flush_later()
+        if len(queue) > self._marks.high:
+            self._update_marks()
+
+    def writelines(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Queue all of `chunks`, in order; the same as, and cheaper than, writing one by one."""
+        if self._write_end:
+            self._refused += 1
+            return
+        queue = self._queue
+        if queue is None:
+            queue = self._open_queue()
+        try:
+            queue.extend(chunks)
+        finally:
+            if not self._want_write:
+                self._flush_later()
+            if len(queue) > self._marks.high:
+                self._update_marks()
+
+    def write_eof(self) -> None:
+        """End our direction once everything queued is out; reading goes on. Idempotent.
+
+        Over TLS this says close_notify.
+        """
+        if not self._write_end:
+            self._write_end = ENDING
+            self._flush_later()
+
+    def _open_queue(self) -> SendQueue:
+        if self._queue is None:
+            self._queue = SendQueue()
+        if self._wire is None:
+            self._wire = self._queue if self._tls is None else SendQueue()
+        return self._queue
+
+    def _flush_later(self) -> None:
+        if self._flusher is None:
+            self._flusher = Flusher(self._flush)
+        self._reactor.flush_later(self._flusher)
+
+    def _flush(self) -> None:
+        if not self._want_write:
+            self._send()
+
+    def _send(self) -> None:
+        """Hand the kernel what is queued. Input and output only: it is called by flushers."""
+        if self._state == CLOSED:
+            return
+        waited, self._want_write = self._want_write, False
+        try:
+            self._write_out()
+        except ssl.SSLError as error:
+            self._fail_tls(error)
+            self._on_write_error(close_reason(error))
+        except OSError as error:
+            self._on_write_error(reason_for(error))
+        if self._want_write != waited:
+            self._watch()
+        if self._marks.above:
+            self._update_marks()
+
+    def _write_out(self) -> None:
+        budget = WRITE_BUDGET
+        while True:
+            wire = self._wire if self._tls is None else self._encrypt(self._tls)
+            if not wire:
+                if self._write_end == ENDING and not self.pending and self._end_writing():
+                    continue
+                return
+            blocks = wire.peek_many(self._gather)
+            if self._write_throttle is not None:
+                allowed = self._write_throttle.allow(len(blocks[0]))
+                if not allowed:
+                    return
+                blocks = [memoryview(blocks[0])[:allowed]]
+            offered = sum(map(len, blocks))
+            sent = self._transmit(blocks)
+            wire.advance(sent)
+            self._bytes_out += sent
+            if self._idle_timeout is not None and sent:
+                self._last_active = self._reactor.now()
+            budget -= sent
+            if sent < offered or budget <= 0:
+                self._want_write = True
+                return
+
+    def _transmit(self, blocks: list[bytes | memoryview]) -> int:
+        sock = self._sock
+        try:
+            if self._gather == 1:
+                return sock.send(blocks[0])
+            assert isinstance(sock, socket.socket)
+            if len(blocks) == 1:
+                return sock.send(blocks[0], NO_SIGNAL)
+            return sock.sendmsg(blocks, (), NO_SIGNAL)
+        except BlockingIOError:
+            return 0
+
+    def _end_writing(self) -> bool:
+        """End our direction, now that the queue is empty. Return whether that made more to send."""
+        tls = self._tls
+        if tls is not None and tls.secure and not tls.closing:
+            tls.end()
+            if tls.pending:
+                self._later(self._go_on)
+            return True
+        self._write_end = SHUT
+        if self._state == CLOSING or self._eof_told:
+            self._finish(self._reason or CloseReason(CloseKind.EOF))
+        elif tls is None:
+            self._sock.shutdown(socket.SHUT_WR)
+        return False
+
+    def _encrypt(self, tls: TlsSession) -> SendQueue | None:
+        """Return the queue for the socket, with ciphertext for one send if there is any to make."""
+        wire, plain = self._wire, self._queue
+        if wire is None or plain is None:
+            return wire
+        if not wire:
+            tls.carrying = False
+            if plain and tls.secure:
+                data = plain.peek()
+                if len(data) > READ_SIZE:
+                    data = memoryview(data)[:READ_SIZE]
+                plain.advance(tls.write(data))
+                tls.carrying = True
+        if tls.has_output:
+            wire.append(tls.output())
+        return wire
+
+    def _on_write_error(self, reason: CloseReason) -> None:
+        if self._state == CLOSING and self._reason is not None and not self._owes_output():
+            reason = self._reason  # what is lost is our goodbye: that is no reason of its own
+        self._stop_writing(reason)
+        nothing_to_come = self._state == CLOSING or self._eof_told
+        if nothing_to_come or (self._state == OPENING and self._tls is not None):
+            self._finish(reason)
+        else:
+            self._later(self._go_on)
+
+    def _owes_output(self) -> bool:
+        """Whether there are bytes of the program's that the kernel has not taken."""
+        return bool(self._queue) or (bool(self._wire) and (self._tls is None or self._tls.carrying))
+
+    def _stop_writing(self, reason: CloseReason) -> None:
+        self._reason = reason
+        self._write_end = SHUT
+        self._want_write = False
+        self._dropped += self.pending
+        self._queue = self._wire = None
+
+    def _fail_tls(self, error: ssl.SSLError) -> None:
+        """Note why TLS failed, and tell the peer, if the kernel takes the alert at once."""
+        assert self._tls is not None
+        alert = self._tls.output()
+        if alert and not self._wire:
+            try:
+                self._transmit([alert])
+            except OSError:
+                pass  # it is gone; the reason is what counts
+        self._stop_writing(close_reason(error))
+        self._hold |= ENDED
+        self._watch()
+
+    def _update_marks(self) -> None:
+        if self._marks.update(self.pending) is not None:
+            self._later(self._tell_pressure)
+
+    def _tell_pressure(self) -> None:
+        # If it rose and fell since, there is nothing to tell.
+        above = self._marks.above
+        if above != self._told_above and self._state < CLOSING:
+            self._told_above = above
+            (self.handler.on_pause if above else self.handler.on_resume)(self)

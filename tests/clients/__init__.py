@@ -1,0 +1,1 @@
+"""Real NATS clients against our broker."""

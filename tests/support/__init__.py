@@ -1,0 +1,1 @@
+"""What several test packages share: a raw client, servers to talk to."""

@@ -1,0 +1,99 @@
+"""A broker without sockets or time: sessions over the Python data plane, driven by hand.
+
+`House` stands for the server, `Client` for a connection; tests of sessions say bytes and read the
+bytes that would be sent.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any
+
+from broker.auth import make_authenticator
+from broker.config import Options
+from broker.errors import Closed
+from broker.flow import FlowTable
+from broker.handshake import ServerInfo
+from broker.plane import PythonPlane
+from broker.session import Session
+from broker.switchboard import Switchboard
+
+QUIET = b'CONNECT {"verbose":false,"pedantic":false}\r\n'
+HEADERS = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n'
+PROTO1 = b'CONNECT {"verbose":false,"pedantic":false,"protocol":1}\r\n'
+INFO = re.compile(rb"INFO \{.*?\} \r\n")
+
+
+class Client:
+    """A session and the wire it asks, without a socket: say something, hear the answer."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.closes: list[Closed] = []
+        self.delays: list[float] = []
+        house.clients += 1
+        self.session = Session(
+            house.clients,
+            "127.0.0.1",
+            plane=house.plane,
+            switchboard=house.switchboard,
+            authenticator=make_authenticator(house.options),
+            info=house.info,
+            limits=house.options,
+            wire=self,
+            jitter=0.5,
+        )
+
+    def close(self, reason: Closed) -> None:
+        self.closes.append(reason)
+
+    def set_ping_timer(self, delay: float) -> None:
+        self.delays.append(delay)
+
+    def send(self, data: bytes, now: float = 0.0) -> None:
+        more = self.session.receive(data, now)
+        while more:
+            more = self.session.resume(now)
+
+    def hear(self) -> bytes:
+        """What was sent to this client, each INFO shortened to its first word."""
+        return INFO.sub(b"INFO\r\n", b"".join(self.session.link.take_output()))
+
+    def say(self, data: bytes, now: float = 0.0) -> bytes:
+        self.send(data, now)
+        return self.hear()
+
+
+class House:
+    """A broker without sockets: one plane, one switchboard, clients that enter."""
+
+    def __init__(self, flows: FlowTable[Any] | None = None, **options: Any) -> None:
+        self.options = Options(**options)
+        self.plane = PythonPlane(
+            flows,
+            rng=Random(1),
+            max_payload=self.options.max_payload,
+            max_pending=self.options.max_pending,
+        )
+        self.switchboard = Switchboard(self.plane)
+        self.info = ServerInfo(
+            "NID",
+            "n",
+            "h",
+            4222,
+            self.options.max_payload,
+            auth_required=self.options.auth_required,
+        )
+        self.clients = 0
+
+    def enter(self, greeting: bytes = b"") -> Client:
+        client = Client(self)
+        client.session.open(0.0)
+        client.send(greeting)
+        client.hear()
+        return client
+
+
+def enter(greeting: bytes = b"", **options: Any) -> Client:
+    return House(**options).enter(greeting)

@@ -1,0 +1,105 @@
+"""A whole broker in virtual time: the real server and sessions, on sockets and a clock in memory.
+
+Nothing waits and nothing is random: a ping interval of two minutes passes at once, a subscriber
+that does not read is one whose bytes the test does not take. `VirtualClient` is a client of raw
+bytes, as `RawClient` is over TCP.
+
+Used by tests/broker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.config import Options
+from broker.connection import Connection
+from broker.server import Server
+from reactor.testing import MemorySocket, VirtualReactor, make_reactor, memory_socketpair
+
+QUIET = b'CONNECT {"verbose":false}\r\n'
+"""What a client says that wants no +OK."""
+
+
+class VirtualBroker:
+    """A server on a virtual reactor; it listens nowhere, clients are handed to it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.reactor: VirtualReactor = make_reactor()
+        self.server = Server(self.reactor, Options(**settings))
+        self._ports = 5000
+
+    def accept(self, *, capacity: int = 64 * 1024) -> VirtualClient:
+        """A client that has just connected; each direction holds at most ``capacity`` bytes under
+        way.
+        """
+        ours, theirs = memory_socketpair(self.reactor.demultiplexer, capacity=capacity)
+        self._ports += 1
+        self.server.admit(ours, ("127.0.0.1", self._ports))
+        connection = self.server._streams[self.server._cids]
+        self.reactor.settle()
+        return VirtualClient(self.reactor, ours, theirs, connection)
+
+    def connect(self, hello: bytes = QUIET, *, capacity: int = 64 * 1024) -> VirtualClient:
+        """A client that has read its INFO and said ``hello``."""
+        client = self.accept(capacity=capacity)
+        client.take()
+        client.send(hello)
+        return client
+
+    def reasons(self) -> list[str]:
+        """Why connections ended, in the order in which they did."""
+        return [row.info().reason for row in self.server.closed()]
+
+
+class VirtualClient:
+    """The client's end of a connection, and for looking on, the server's."""
+
+    def __init__(
+        self,
+        reactor: VirtualReactor,
+        ours: MemorySocket,
+        socket: MemorySocket,
+        connection: Connection,
+    ) -> None:
+        self.reactor = reactor
+        self.ours = ours
+        self.socket = socket
+        self.connection = connection
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data`` and let the server do what it wants to do about it now."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.socket.send(rest) :]
+            except BlockingIOError:
+                pass
+            self.reactor.settle()
+
+    def take(self) -> bytes:
+        """All that has come, and all that then comes because there is room again."""
+        taken = bytearray()
+        while True:
+            try:
+                piece = self.socket.recv(1 << 20)
+            except BlockingIOError:
+                return bytes(taken)
+            if not piece:
+                return bytes(taken)
+            taken += piece
+            self.reactor.settle()
+
+    def ask(self, data: bytes) -> bytes:
+        """Send, and return what comes of it."""
+        self.send(data)
+        return self.take()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed the connection, and everything was taken."""
+        try:
+            return not self.socket.recv(1)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True

@@ -1,0 +1,32 @@
+"""All cases, by what they are about. A name is a sentence, and names one case only."""
+
+from __future__ import annotations
+
+from tests.wire.case import Case
+from tests.wire.cases import (
+    authorization,
+    groups,
+    handshake,
+    headers,
+    lines,
+    modes,
+    publish,
+    reserved,
+    subjects,
+    subscribe,
+    together,
+)
+
+ALL: tuple[Case, ...] = (
+    *handshake.CASES,
+    *lines.CASES,
+    *publish.CASES,
+    *headers.CASES,
+    *subscribe.CASES,
+    *subjects.CASES,
+    *groups.CASES,
+    *modes.CASES,
+    *reserved.CASES,
+    *authorization.CASES,
+    *together.CASES,
+)
