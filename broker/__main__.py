@@ -70,9 +70,10 @@ def _serve(reactor: Reactor, options: Options) -> int:
     server.announce()
     try:
         with _pid_file(options.pid_file):
-            server.start()
+            # Before the line that says we are ready: whoever reads it may send a signal at once.
             for number in _ENDINGS:
                 on_signal(reactor, number, lambda which: _end(reactor, server, which))
+            server.start()
             reactor.run()
     except OSError as error:
         logger.critical("%s", error)

@@ -169,11 +169,22 @@ class Parser:
         """Whether the next byte begins an operation."""
         return self._verb is None and self.head is None
 
+    @property
+    def held(self) -> int:
+        """Bytes in memory: unparsed, or of a payload in progress."""
+        return len(self.data) + len(self._body)
+
     def feed(self, data: bytes) -> None:
         """Adds bytes as read from the network.  O(len(data)) plus the short unparsed rest."""
         rest = self.data[self.pos :]
         self.data = rest + data if rest else data
         self.pos = 0
+
+    def forget(self) -> None:
+        """Drops all bytes not parsed, to free their memory; the parser is of no use then."""
+        self.data = b""
+        self.pos = 0
+        self._body = bytearray()
 
     def next(self) -> ops.Op | None:
         """The next whole operation, or None when more bytes are needed.

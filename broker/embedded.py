@@ -19,10 +19,12 @@ Neighbours: `broker.server` does the work; `broker.snapshots` has the records th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -30,10 +32,14 @@ from broker.config import Options
 from broker.server import Server
 from broker.snapshots import BrokerStats, ConnectionInfo
 from reactor import Reactor
+from reactor.errors import ReactorClosedError
 
 __all__ = ["Broker"]
 
 T = TypeVar("T")
+
+#: Seconds within which a loop that turns has surely answered a question from another thread.
+ANSWER_TIMEOUT = 10.0
 
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(Options))
 
@@ -123,7 +129,8 @@ class Broker:
         if thread is None:
             server.close()
             return
-        reactor.call_threadsafe(server.close, reactor.stop)
+        with contextlib.suppress(ReactorClosedError):  # if its thread came to an end by itself
+            reactor.call_threadsafe(server.close, reactor.stop)
         if thread is threading.current_thread():
             return  # called by a handler of our own loop: it ends by itself
         thread.join(timeout)
@@ -188,8 +195,11 @@ class Broker:
             return question()
         assert self._reactor is not None  # it goes together with the thread
         answer: Future[T] = Future()
-        self._reactor.call_threadsafe(_answer, answer, question)
-        return answer.result()
+        try:
+            self._reactor.call_threadsafe(_answer, answer, question)
+            return answer.result(ANSWER_TIMEOUT)
+        except (ReactorClosedError, FutureTimeout):
+            raise RuntimeError("this broker was stopped while it was asked") from None
 
 
 def _answer(answer: Future[T], question: Callable[[], T]) -> None:

@@ -97,6 +97,7 @@ class PythonPlane:
         self._links.remove(link)
         link.deaf = True
         link.control = link.parked = None
+        link.parser.forget()
         for index, value in enumerate(_counters(link)):
             self._past[index] += value
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import base64
 import os
-import platform
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -35,7 +35,6 @@ from broker import __version__
 from broker.auth import make_authenticator
 from broker.config import Options
 from broker.connection import SLOW, Connection
-from broker.connz import Row
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo
@@ -51,6 +50,7 @@ from reactor.sources import Flusher
 from reactor.stream import SocketLike
 
 if TYPE_CHECKING:
+    from broker.connz import Row
     from broker.monitor import Monitor
 
 __all__ = ["Server"]
@@ -111,7 +111,7 @@ class Server:
         logger.info("Starting reactor-broker")
         logger.info("  Version:  %s", __version__)
         logger.info("  Backend:  %s", self.reactor.demultiplexer.features.name)
-        logger.debug("  Python:   %s", platform.python_version())
+        logger.debug("  Python:   %s", _python_version())
         logger.info("  Name:     %s", self.name)
         logger.info("  ID:       %s", self.server_id)
 
@@ -162,7 +162,7 @@ class Server:
             host=self.options.host,
             port=self.port,
             max_payload=self.options.max_payload,
-            go=f"python{platform.python_version()}",
+            go=f"python{_python_version()}",
             auth_required=self.authenticator.required,
         )
 
@@ -329,6 +329,10 @@ _SLOW_REASONS = frozenset(reason.value for reason in SLOW)
 def _make_id() -> str:
     """A name no other server has, in the form of nats-server's: N and 55 characters of base 32."""
     return "N" + base64.b32encode(os.urandom(35)).decode("ascii")[:55]
+
+
+def _python_version() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def _address(host: str, port: int) -> str:

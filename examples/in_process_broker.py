@@ -19,7 +19,10 @@ def main() -> None:
         print("serving at", broker.url)
         with socket.create_connection((broker.host, broker.port)) as connection:
             connection.sendall(
-                b'CONNECT {"verbose":false}\r\nSUB greet.* 1\r\nPUB greet.world 5\r\nhello\r\nPING\r\n'
+                b'CONNECT {"verbose":false}\r\n'
+                b"SUB greet.* 1\r\n"
+                b"PUB greet.world 5\r\nhello\r\n"
+                b"PING\r\n"
             )
             for line in connection.makefile("rb"):
                 print("<", line.decode().rstrip()[:40])

@@ -1,4 +1,5 @@
-# mypy: disable-error-code="misc, untyped-decorator, no-untyped-call, attr-defined"
+# mypy: disable-error-code="misc, untyped-decorator, no-untyped-call"
+# mypy: disable-error-code="attr-defined, union-attr, call-arg"
 # (Twisted may be absent where types are checked, and zope.interface has none.)
 """A Twisted reactor on ours: what Twisted needs of an event loop, in a hundred lines.
 

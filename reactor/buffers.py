@@ -88,10 +88,11 @@ class SendQueue:
     for; larger ones stand on their own and are not copied if they are `bytes`. A `bytearray` or a
     `memoryview` may change after it was handed over, so it is copied once, at `append`.
 
-    All operations are O(1), amortised, beyond the one copy named above.
+    `size` is the number of bytes that wait, the same as ``len(queue)`` and cheaper to ask for; it
+    is not for setting. All operations are O(1), amortised, beyond the one copy named above.
     """
 
-    __slots__ = ("_blocks", "_first", "_size", "_small", "_small_size")
+    __slots__ = ("_blocks", "_first", "_small", "_small_size", "size")
 
     def __init__(self) -> None:
         # Blocks from index `_first` on are ready to send; `_small` comes after the last of them.
@@ -99,18 +100,18 @@ class SendQueue:
         self._first = 0
         self._small: list[bytes] = []
         self._small_size = 0
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
         """Return the number of bytes that wait."""
-        return self._size
+        return self.size
 
-    def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Add `data` at the end. Raises TypeError if it is not bytes-like."""
+    def append(self, data: bytes | bytearray | memoryview) -> int:
+        """Add `data` at the end and return the new size. TypeError if it is not bytes-like."""
         if type(data) is not bytes:
             data = _as_bytes(data)
         size = len(data)
-        self._size += size
+        self.size += size
         if size > JOIN_LIMIT:
             if self._small:
                 self._seal()
@@ -120,6 +121,7 @@ class SendQueue:
             self._small_size += size
             if self._small_size >= _BLOCK_SIZE:
                 self._seal()
+        return self.size
 
     def extend(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Add each of `chunks`, in order. On a TypeError those before the bad one are added."""
@@ -141,9 +143,12 @@ class SendQueue:
 
     def advance(self, count: int) -> None:
         """Note that the kernel has taken `count` bytes. Raises LimitError if there are fewer."""
-        if not 0 <= count <= self._size:
-            raise LimitError(f"cannot advance by {count}: {self._size} bytes are queued")
-        self._size -= count
+        if not 0 <= count <= self.size:
+            raise LimitError(f"cannot advance by {count}: {self.size} bytes are queued")
+        self.size -= count
+        if not self.size:
+            self.clear()
+            return
         blocks, first = self._blocks, self._first
         while count:
             if first == len(blocks):
@@ -158,10 +163,7 @@ class SendQueue:
             blocks[first] = b""
             first += 1
         self._first = first
-        if first == len(blocks):
-            blocks.clear()
-            self._first = 0
-        elif first > _FEW and first * 2 > len(blocks):
+        if first > _FEW and first * 2 > len(blocks):
             del blocks[:first]
             self._first = 0
 
@@ -169,7 +171,7 @@ class SendQueue:
         """Drop everything. The caller accounts for the loss."""
         self._blocks.clear()
         self._small.clear()
-        self._first = self._small_size = self._size = 0
+        self._first = self._small_size = self.size = 0
 
     def _seal(self) -> None:
         small = self._small

@@ -4,8 +4,8 @@ The idea: a host needs to know three things of a reactor, and there is a method 
 *what to watch* (`Reactor.fileno`, a descriptor that is readable when there is something to do),
 *when to come by anyway* (`Reactor.next_deadline`), and *what to do then* (`Reactor.run_once(0)`,
 one turn that does not wait). An attachment connects these to what every host has: watch a
-descriptor, call me later, and no, do not. No thread is needed, and neither loop knows the other: the
-reactor's handlers and the host's callbacks run in one thread, one at a time.
+descriptor, call me later, and no, do not. No thread is needed, and neither loop knows the other:
+the reactor's handlers and the host's callbacks run in one thread, one at a time.
 
 Work that the host's own callbacks give to the reactor between two turns is noticed without being
 announced: the reactor then makes its descriptor readable itself.
@@ -57,8 +57,10 @@ class Host(Protocol):
 class Attachment:
     """A reactor that is turned by a host. Made by `attach`; belongs to the host's thread.
 
-    Close it before the reactor. What it costs: one call of the host for each turn, and one alarm
-    set and cancelled for each turn after which a timer waits.
+    Close it before the reactor. `Reactor.stop` does not end it: that is for `Reactor.run`.
+
+    What it costs: one call of the host for each turn, and one alarm set and cancelled for each turn
+    after which a timer waits.
     """
 
     def __init__(self, reactor: Reactor, host: Host) -> None:

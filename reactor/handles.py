@@ -57,6 +57,7 @@ class Handle:
     """
 
     __slots__ = (
+        "_hangup_turn",
         "_hangups",
         "_identity",
         "_interest",
@@ -92,6 +93,7 @@ class Handle:
         self._paused = False
         self._once = once
         self._hangups = 0
+        self._hangup_turn = 0
         self._unread = -1
         self._identity: tuple[int, int] | None = None
         self.fileobj = fileobj
@@ -239,12 +241,16 @@ class HandleTable:
             else:
                 self._defer_close(fileobj.close)  # type: ignore[attr-defined]  # checked in register
 
-    def note_hangup(self, handle: Handle) -> None:
-        """Count a hang-up that was reported; stop watching a handle that does nothing about it.
+    def note_hangup(self, handle: Handle, turn: int) -> None:
+        """Count a hang-up that was reported; pause a handle that does nothing about it.
 
         A hang-up is level-triggered and never goes away, so a handler that ignores it would keep
-        the loop spinning for ever. Reading what is left counts as doing something.
+        the loop spinning for ever. Reading what is left counts as doing something, and a turn
+        without a hang-up shows that something was done.
         """
+        if turn != handle._hangup_turn + 1:
+            handle._hangups = 0
+        handle._hangup_turn = turn
         handle._hangups += 1
         if handle._hangups % HANGUP_PATIENCE:
             return

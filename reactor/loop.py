@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from reactor.clock import Clock, MonotonicClock
 from reactor.demux import Demultiplexer, open_demultiplexer
@@ -37,6 +37,8 @@ from reactor.trace import SourceRecord, creation_site
 from reactor.turn import Turn
 
 _log = logging.getLogger("reactor")
+
+R = TypeVar("R", bound="Reactor")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Reactor(Turn):
         self._watch_wakeup()
         _reactors.add(self)
 
-    def __enter__(self) -> Reactor:
+    def __enter__(self: R) -> R:
         """Return this reactor; it is closed at the end of the block."""
         return self
 

@@ -83,7 +83,8 @@ class Lookup:
             self._answer(endpoints, error)
 
     def _finish_future(self, future: Future[list[Endpoint]]) -> None:
-        if self.cancelled or future.cancelled():
+        if future.cancelled():
+            self._finish([], OSError(f"cannot look up {self.host!r}: the thread pool was closed"))
             return
         error = future.exception()
         if error is None:

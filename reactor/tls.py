@@ -37,7 +37,7 @@ class TlsSession:
     in seconds, is kept here for the stream, which has the timer.
 
     `secure` is true once the handshake is done, `ended` once the peer said close_notify, `closing`
-    once we did, and `carrying` while ciphertext of the program's is on its way out (the stream says
+    once we did, and `carrying` while bytes of the program's are on their way out (the stream says
     so). `object` is the `ssl.SSLObject`, for a look at certificates and ciphers.
 
     Errors of the peer's are `ssl.SSLError`; `close_reason` puts them into words.
@@ -193,8 +193,8 @@ def close_reason(error: ssl.SSLError) -> CloseReason:
     error = error.with_traceback(None)
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"certificate verify failed: {error.verify_message}"
-    elif error.reason:
-        detail = error.reason.replace("_", " ").lower()
+    elif words := getattr(error, "reason", None):  # only those that OpenSSL raised have one
+        detail = words.replace("_", " ").lower()
     else:
         detail = str(error)
     return CloseReason(CloseKind.TLS, error, detail)

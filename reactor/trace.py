@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Site:
     """A place in a program."""
 

@@ -205,7 +205,7 @@ class Turn:
     def _note_hangup(self, source: Source) -> None:
         handle = source.source if isinstance(source, Traced) else source
         assert isinstance(handle, Handle), "nothing else is ever hung up"
-        self._handles.note_hangup(handle)
+        self._handles.note_hangup(handle, self._turns)
 
     def flush_later(self, flusher: Source) -> None:
         """Have `flusher` fired at this turn's end, or before the next wait, once. O(1).

@@ -145,6 +145,7 @@ class Stream(Input):
             tls.feed(self._inbox.take(len(self._inbox)))
         tls.feed(received)
         self._tls = tls
+        tls.carrying = self.pending > 0
         self._queue = None  # what is in it stays in `_wire`, and goes out as it is
         self._later(self._start_handshake)
 

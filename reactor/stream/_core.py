@@ -165,8 +165,8 @@ class Core(ABC):
     def pending(self) -> int:
         """Bytes that were written here and that the kernel has not taken yet."""
         queue, wire = self._queue, self._wire
-        size = 0 if queue is None else len(queue)
-        return size if wire is None or wire is queue else size + len(wire)
+        size = 0 if queue is None else queue.size
+        return size if wire is None or wire is queue else size + wire.size
 
     def _begin(self) -> None:
         if not self._hold & UNOPENED or self._state == CLOSED:

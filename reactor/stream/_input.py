@@ -236,7 +236,8 @@ class Input(Output):
         if tls.ended and not tls.pending and not self._hold & ENDED:
             self._hold |= ENDED
             self._watch()
-        if tls.has_output:
+        if tls.has_output or self._queue:
+            # An answer of TLS's own, or output that had to wait for what was just read.
             self._flush_later()
         return data
 

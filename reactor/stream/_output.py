@@ -49,10 +49,13 @@ class Output(Core):
         queue = self._queue
         if queue is None:
             queue = self._open_queue()
-        queue.append(data)
-        if not self._want_write:
+        size = queue.append(data)
+        flusher = self._flusher
+        if flusher is None:
             self._flush_later()
-        if len(queue) > self._marks.high:
+        elif not flusher.armed and not self._want_write:
+            self._reactor.flush_later(flusher)
+        if size > self._marks.high:
             self._update_marks()
 
     def writelines(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -68,7 +71,7 @@ class Output(Core):
         finally:
             if not self._want_write:
                 self._flush_later()
-            if len(queue) > self._marks.high:
+            if queue.size > self._marks.high:
                 self._update_marks()
 
     def write_eof(self) -> None:
@@ -117,7 +120,7 @@ class Output(Core):
         budget = WRITE_BUDGET
         while True:
             wire = self._wire if self._tls is None else self._encrypt(self._tls)
-            if not wire:
+            if wire is None or not wire.size:
                 if self._write_end == ENDING and not self.pending and self._end_writing():
                     continue
                 return
@@ -127,7 +130,7 @@ class Output(Core):
                 if not allowed:
                     return
                 blocks = [memoryview(blocks[0])[:allowed]]
-            offered = sum(map(len, blocks))
+            offered = len(blocks[0]) if len(blocks) == 1 else sum(map(len, blocks))
             sent = self._transmit(blocks)
             wire.advance(sent)
             self._bytes_out += sent

@@ -36,6 +36,10 @@ class VirtualReactor(Reactor):
         demultiplexer = ScriptedDemultiplexer(clock, rng=rng)
         super().__init__(demultiplexer=demultiplexer, clock=clock, debug=debug)
 
+    def __enter__(self) -> VirtualReactor:
+        """Return this reactor; it is closed at the end of the block."""
+        return self
+
     def run_for(self, seconds: float) -> None:
         """Let `seconds` of virtual time pass: all that happens up to and at their end has happened.
 

@@ -116,6 +116,15 @@ def test_counters_count_payloads_and_survive_their_link() -> None:
     assert expected == bench.plane.stats()
 
 
+def test_a_closed_link_keeps_no_input_in_memory() -> None:
+    bench = Bench()
+    link = bench.link()
+    assert Verdict.DRAINED is bench.plane.feed(link, b"PUB a 100000\r\n" + b"x" * 50_000)
+    assert 50_000 == link.parser.held
+    bench.plane.close(link)
+    assert 0 == link.parser.held
+
+
 def test_the_chosen_plane_has_the_limits_it_was_given() -> None:
     plane = choose_plane(FlowTable(0), max_payload=1, max_control_line=10, max_pending=100)
     link = plane.open(1, ZONE)

@@ -211,55 +211,6 @@ def test_what_the_kernel_took_already_still_arrives_at_a_slow_consumer() -> None
     assert slow.ended
 
 
-def test_bytes_that_the_kernel_takes_between_two_turns_are_not_counted_twice() -> None:
-    broker = slow_broker()
-    reader = broker.connect(QUIET + b"SUB a 1\r\n", capacity=4000)
-    publisher = broker.connect()
-    received = 0
-    for _ in range(20):
-        flood(publisher, 8)  # 8 of the 10 kB that may wait
-        received += reader.take().count(b"MSG")
-    assert (160, []) == (received, broker.reasons())
-
-
-def test_whoever_takes_nothing_for_the_write_deadline_is_closed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    broker = slow_broker(write_deadline=10.0)
-    broker.connect(QUIET + b"SUB a 1\r\n", capacity=1000)
-    flood(broker.connect(), 3)
-    broker.reactor.run_for(9.9)
-    assert [] == broker.reasons()
-    broker.reactor.run_for(1.5)
-    assert ["Slow Consumer (Write Deadline)"] == broker.reasons()
-    assert 1 == broker.server.stats().slow_consumers
-    assert any(
-        "Slow Consumer Detected: WriteDeadline of 10s exceeded" in line for line in said(caplog)
-    )
-
-
-def test_whoever_takes_a_little_now_and_then_is_not_cut_off() -> None:
-    broker = slow_broker(write_deadline=10.0, first_ping=3600.0, ping_interval=3600.0)
-    slow = broker.connect(QUIET + b"SUB a 1\r\n", capacity=100)
-    flood(broker.connect(), 2)
-    for _ in range(15):
-        broker.reactor.run_for(8.0)
-        slow.socket.recv(100)
-    assert [] == broker.reasons()
-
-
-def test_watching_slow_consumers_ends_with_the_last_of_them() -> None:
-    broker = slow_broker()
-    slow = broker.connect(QUIET + b"SUB a 1\r\n", capacity=1000)
-    publisher = broker.connect()
-    timers = broker.reactor.stats().timers
-    flood(publisher, 3)
-    assert broker.reactor.stats().timers == timers + 1
-    slow.take()
-    broker.reactor.run_for(1.9)
-    assert broker.reactor.stats().timers == timers
-
-
 # --------------------------------------------------------------------------------------- fairness
 
 

@@ -1,7 +1,7 @@
 """The servers that real clients are tried on: our broker in-process and as a process.
 
-With `NATS_TEST_SERVER=real` in the environment the same tests run against the real nats-server instead: so it is shown
-that they test what NATS does, and not what we do.
+With `NATS_TEST_SERVER=real` in the environment the same tests run against the real nats-server
+instead: so it is shown that they test what NATS does, and not what we do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _KINDS = {"ours": ["in-process", "process"], "real": ["real"]}
 
 
 class Server(Protocol):
-    """What a client test may do with a server: it is running, and may be stopped and started on the same port."""
+    """What a client test may do with a server: it is running, and may be stopped and started on the
+    same port.
+    """
 
     port: int
 

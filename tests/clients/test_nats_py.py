@@ -253,7 +253,7 @@ def test_a_draining_subscription_hears_what_was_sent_before(server: Server) -> N
             async def hear(message: Msg) -> None:
                 heard.append(int(message.data))
 
-            subscription = await bob.subscribe("n", cb=hear)
+            subscription: Any = await bob.subscribe("n", cb=hear)
             await flushed(bob)
             for number in range(100):
                 await alice.publish("n", b"%d" % number)
@@ -467,9 +467,7 @@ def _refusal(server: Server, **credentials: str) -> str:
             errors.append(str(error))
 
         with pytest.raises(Exception):  # noqa: B017  (which one it is depends on the client's version)
-            await nats.connect(
-                server.url, error_cb=on_error, allow_reconnect=False, **credentials
-            )
+            await nats.connect(server.url, error_cb=on_error, allow_reconnect=False, **credentials)
         return " ".join(errors)
 
     answer = run(conversation())

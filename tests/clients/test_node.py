@@ -1,7 +1,9 @@
-"""The official JavaScript client, @nats-io/transport-node, does on our broker what it does on nats-server.
+"""The official JavaScript client, @nats-io/transport-node, does on our broker what it does on
+nats-server.
 
-The client is installed with npm when the first of these tests runs, into `build/node` (which git ignores), and kept
-there. Where there is no Node, or one that is too old for the client, the tests say so and are skipped.
+The client is installed with npm when the first of these tests runs, into `build/node` (which git
+ignores), and kept there. Where there is no Node, or one that is too old for the client, the tests
+say so and are skipped.
 """
 
 from __future__ import annotations
@@ -69,9 +71,7 @@ def test_a_draining_connection_hears_what_was_sent_before(script: Path, server: 
     assert [[100, True]] == _run(script, "drain", server)
 
 
-def test_the_largest_payload_passes_and_a_larger_one_does_not(
-    script: Path, server: Server
-) -> None:
+def test_the_largest_payload_passes_and_a_larger_one_does_not(script: Path, server: Server) -> None:
     passed, refused = _run(script, "payload", server)
 
     assert [1024 * 1024, True] == passed
@@ -131,8 +131,10 @@ def _need_node() -> None:
 def _install() -> None:
     _FOLDER.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(_FOLDER)]
-        + [f"{_CLIENT}@{_VERSION}"],
+        [
+            *("npm", "install", "--no-audit", "--no-fund", "--no-save"),
+            *("--prefix", str(_FOLDER), f"{_CLIENT}@{_VERSION}"),
+        ],
         check=True,
         timeout=100,
     )

@@ -20,12 +20,12 @@ LIMIT = 30.0
 class Program:
     """``python -m examples.NAME ARGUMENTS``, with warnings as errors; killed at the block's end.
 
-    `output` collects what was read so far. One thread uses it; a timer kills the process when its
+    `said` collects what was read so far. One thread uses it; a timer kills the process when its
     time is up, which ends whatever was waiting for it.
     """
 
     def __init__(self, name: str, *arguments: str, **environment: str) -> None:
-        self.output: list[str] = []
+        self.said: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", f"examples.{name}", *arguments],
             cwd=_ROOT,
@@ -35,6 +35,8 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
         self._deadline = threading.Timer(LIMIT, self._process.kill)
         self._deadline.start()
 
@@ -49,24 +51,26 @@ class Program:
     ) -> None:
         self._process.kill()
         self._deadline.cancel()
-        self._process.communicate()
+        self._process.wait()
+        self._output.close()
 
     def line(self) -> str:
         """Return the next line that it says."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().rstrip("\n")
-        self.output.append(line)
+        line = self._output.readline().rstrip("\n")
+        self.said.append(line)
         return line
 
     def port(self) -> int:
         """Return the port that it says it listens on."""
         found = re.search(r"listening on 127\.0\.0\.1 port (\d+)", self.line())
-        assert found, "\n".join([*self.output, self.rest()])
+        assert found, "\n".join([*self.said, self.rest()])
         return int(found[1])
 
     def rest(self) -> str:
         """Return all that it still says until it ends."""
-        return self._process.communicate()[0]
+        rest = self._output.read()
+        self._process.wait()
+        return rest
 
     def interrupt(self) -> str:
         """Press Ctrl-C; return what it still says. It must end well."""
@@ -79,4 +83,4 @@ class Program:
         """Wait for its end, which must be a good one, and return all its lines."""
         rest = self.rest()
         assert 0 == self._process.returncode, rest
-        return [*self.output, *rest.splitlines()]
+        return [*self.said, *rest.splitlines()]

@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from reactor.demux import available
+from tests.examples.display import display
 from tests.examples.program import LIMIT, Program
-from tests.support.display import display
 
 __all__ = ["display"]
 

@@ -7,12 +7,14 @@ file for the outcome, and the seconds after which it shows all its threads' stac
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import selectors
 import sys
 import time
 import unittest
 from pathlib import Path
+from typing import Any
 
 from reactor.selector import Selector
 from tests.foreign.suites import MissingSuiteError, Plan, collect
@@ -27,8 +29,8 @@ def main(argv: list[str]) -> int:
     faulthandler.dump_traceback_later(float(argv[2]), exit=True)
     _no_network()
     counting = _counting_selector(plan.backend)
-    if plan.backend != "own":
-        selectors.DefaultSelector = counting  # type: ignore[misc]  # what this process is for
+    # What this process is for.
+    selectors.DefaultSelector = counting  # type: ignore[misc]
     began = time.monotonic()
     try:
         suite = collect(plan, counting)
@@ -53,28 +55,31 @@ def _failed(result: unittest.TestResult) -> set[str]:
     return failed | {f"unexpected success: {test}" for test in result.unexpectedSuccesses}
 
 
-class _CountingSelector(Selector):
-    """Ours, over one backend, counting its waits: the evidence that the suite has used it."""
+class _Ours(Selector):
+    """Ours over one backend, made without arguments, as a `DefaultSelector` is."""
 
     backend = ""
-    waits = 0
 
     def __init__(self) -> None:
         super().__init__(self.backend)
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        type(self).waits += 1
-        return super().select(timeout)
 
+def _counting_selector(backend: str) -> Any:
+    """Return a class that counts its waits: the evidence that the suite has used it."""
+    base: type[selectors.BaseSelector] = selectors.DefaultSelector if backend == "own" else _Ours
 
-def _counting_selector(backend: str) -> type[_CountingSelector]:
-    return type("OurSelector", (_CountingSelector,), {"backend": backend})
+    def select(self: Any, timeout: float | None = None) -> Any:
+        counting.waits += 1
+        return base.select(self, timeout)
+
+    counting: Any = type("OurSelector", (base,), {"backend": backend, "waits": 0, "select": select})
+    return counting
 
 
 def _no_network() -> None:
     """Have CPython's tests skip what would leave this machine."""
     try:
-        from test import support
+        support: Any = importlib.import_module("test.support")
     except ImportError:
         return  # then there are none of them to skip
     support.use_resources = dict.fromkeys(_RESOURCES)

@@ -27,7 +27,7 @@ class Outcome:
     skipped: int = 0
     #: Names of the tests that failed.
     failed: list[str] = field(default_factory=list)
-    #: How often one of our selectors waited; 0 would mean that the suite has not met them.
+    #: How often the selector in question waited; 0 would mean that the suite has not met it.
     waits: int = 0
     seconds: float = 0.0
     #: Why there was nothing to run; empty if there was.
@@ -44,7 +44,7 @@ class Outcome:
         if self.missing:
             return self.missing
         counts = f"{self.run} run, {len(self.failed)} failed, {self.skipped} skipped"
-        return f"{counts}, {self.waits} waits of ours, {self.seconds:.1f} s"
+        return f"{counts}, {self.waits} waits, {self.seconds:.1f} s"
 
 
 def run(plan: Plan, *, limit: float) -> Outcome:

@@ -114,19 +114,18 @@ def _uvloop(plan: Plan, selector: object) -> unittest.TestSuite:
     return unittest.TestSuite(test for test in _flat(suite) if "AIO" in type(test).__name__)
 
 
-def _twisted(plan: Plan, selector: object) -> unittest.TestSuite:
-    del selector
+def _twisted(plan: Plan, selector: Any) -> unittest.TestSuite:
     builder = _import("twisted.internet.test.reactormixins").ReactorBuilder
     name = "twisted.internet.epollreactor.EPollReactor"
     if plan.backend != "own":
-        _make_twisted_reactor(plan.backend)
+        _make_twisted_reactor(plan.backend, selector)
         name = f"{__name__}.EPollReactor"
     builder._reactors = [name]
     builder.timeout = 10
     return _modules(*(f"twisted.internet.test.test_{name}" for name in _TWISTED))(plan, None)
 
 
-def _make_twisted_reactor(backend: str) -> None:
+def _make_twisted_reactor(backend: str, counter: Any) -> None:
     """Make the class that Twisted's tests find by its name in this module.
 
     It must be *called* EPollReactor: by that name Twisted's suite knows the reactors for which
@@ -137,7 +136,11 @@ def _make_twisted_reactor(backend: str) -> None:
     def make(self: DemultiplexerReactor) -> None:
         DemultiplexerReactor.__init__(self, backend)
 
-    body = {"__init__": make, "__module__": __name__}
+    def iterate(self: DemultiplexerReactor, timeout: float | None) -> None:
+        counter.waits += 1
+        DemultiplexerReactor.doIteration(self, timeout)
+
+    body = {"__init__": make, "doIteration": iterate, "__module__": __name__}
     globals()["EPollReactor"] = type("EPollReactor", (DemultiplexerReactor,), body)
 
 

@@ -126,6 +126,26 @@ def test_a_long_backlog_of_small_writes_is_kept_in_large_blocks() -> None:
     assert [READ_SIZE] * 3 == [len(block) for block in queue.peek_many(10)]
 
 
+def test_bytes_can_be_advanced_over_without_having_been_looked_at() -> None:
+    queue = SendQueue()
+    queue.append(b"x" * 20_000)
+    queue.append(b"ab")
+    queue.append(b"cd")
+    queue.advance(20_001)
+    assert (3, b"bcd") == (len(queue), queue.peek())
+
+
+def test_places_of_what_was_sent_are_given_up_while_more_waits() -> None:
+    queue = SendQueue()
+    large = [bytes([number]) * (JOIN_LIMIT + 1) for number in range(200)]
+    queue.extend(large)
+    for number in range(199):
+        assert large[number] is queue.peek()
+        queue.advance(JOIN_LIMIT + 1)
+    assert large[199] is queue.peek()
+    assert len(queue._blocks) < 100
+
+
 def test_a_cleared_queue_is_empty_and_usable() -> None:
     queue = SendQueue()
     queue.append(b"x" * 20_000)

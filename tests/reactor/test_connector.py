@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from reactor import Reactor
 from reactor.connector import (
@@ -21,14 +19,12 @@ from reactor.connector import (
     connect,
     interleave,
 )
-from reactor.errors import CloseReason, LimitError, RegistrationError
+from reactor.errors import LimitError, RegistrationError
 from reactor.listener import Listener, listen
 from reactor.resolve import Answer, Endpoint, Lookup
-from reactor.stream import Stream, StreamHandler
 from reactor.trace import ErrorContext
+from tests.support.network import ANY, DEADLINE, Caller, Echo
 
-DEADLINE = 10.0
-ANY = ("127.0.0.1", 0)
 #: Longer than any test, for what must not be waited for.
 NEVER = 1000.0
 
@@ -37,32 +33,6 @@ NEVER = 1000.0
 def reactor(backend: str) -> Iterator[Reactor]:
     with Reactor(backend=backend) as reactor:
         yield reactor
-
-
-class Caller(StreamHandler):
-    """Notes what becomes of its connection."""
-
-    def __init__(self) -> None:
-        self.streams: list[Stream] = []
-        self.data = b""
-        self.errors: list[OSError] = []
-        self.reasons: list[CloseReason] = []
-
-    def on_open(self, stream: Stream) -> None:
-        self.streams.append(stream)
-
-    def on_data(self, stream: Stream, data: bytes) -> None:
-        self.data += data
-
-    def on_close(self, stream: Stream, reason: CloseReason) -> None:
-        self.reasons.append(reason)
-
-
-class Echo(StreamHandler):
-    """Sends back what it gets."""
-
-    def on_data(self, stream: Stream, data: bytes) -> None:
-        stream.write(data)
 
 
 class Names:
@@ -78,7 +48,7 @@ class Names:
             if not lookup.cancelled:
                 callback(endpoints, error)
 
-        lookup = Lookup(host, port, callback)
+        lookup = self.lookup = Lookup(host, port, callback)
         if not self.silent:
             reactor.call_soon(answer, self.endpoints, self.error)
         return lookup
@@ -344,8 +314,9 @@ def test_a_cancelled_connector_calls_nobody_and_leaves_nothing(
     before = descriptors()
     server = listen(reactor, ANY, Echo)
     racer = connect(reactor, black_hole, caller, on_error=caller.errors.append)
+    silent = Names(silent=True)
     others = [
-        connect(reactor, ("app", 80), caller, resolver=Names(silent=True)),
+        connect(reactor, ("app", 80), caller, resolver=silent),
         connect(reactor, ("app", 80), caller, resolver=Names(server.addresses[0])),
         connect(reactor, "/nowhere/door", caller, on_error=caller.errors.append),
     ]
@@ -357,6 +328,7 @@ def test_a_cancelled_connector_calls_nobody_and_leaves_nothing(
     reactor.run_once(0)
     assert (caller.streams, caller.errors) == ([], [])
     assert all(connector.done for connector in (racer, *others))
+    assert silent.lookup.cancelled
     assert reactor.next_deadline() is None
     assert descriptors() == before
 
@@ -472,66 +444,3 @@ def test_a_path_whose_backlog_is_full_says_so(reactor: Reactor, tmp_path: Path) 
         connect(reactor, path, caller, on_error=caller.errors.append)
         assert reactor.run_until(lambda: bool(caller.errors), DEADLINE)
     assert str(caller.errors[0]) == f"cannot connect to unix:{path}: its backlog is full"
-
-
-# TLS.
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def contexts(authority: trustme.CA, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
-
-
-def test_tls_is_worn_from_the_first_byte(reactor: Reactor, authority: trustme.CA) -> None:
-    server_side, client_side = contexts(authority, "127.0.0.1")
-    server = listen(reactor, ANY, Echo, tls=server_side)
-    caller = Caller()
-    connect(reactor, server.addresses[0], caller, tls=client_side)
-    assert reactor.run_until(lambda: bool(caller.streams), DEADLINE)
-    caller.streams[0].write(b"secret")
-    assert reactor.run_until(lambda: caller.data == b"secret", DEADLINE)
-    assert caller.streams[0].stats().tls.startswith("TLSv1.")
-
-
-def test_a_certificate_of_another_name_ends_the_stream_before_it_opens(
-    reactor: Reactor, authority: trustme.CA
-) -> None:
-    server_side, client_side = contexts(authority, "other.example")
-    server = listen(reactor, ANY, Echo, tls=server_side)
-    caller = Caller()
-    connect(reactor, server.addresses[0], caller, tls=client_side, on_error=caller.errors.append)
-    assert reactor.run_until(lambda: bool(caller.reasons), DEADLINE)
-    assert (caller.streams, caller.errors) == ([], [])
-    assert "certificate" in str(caller.reasons[0])
-
-
-def test_a_name_for_the_certificate_may_be_given(reactor: Reactor, authority: trustme.CA) -> None:
-    server_side, client_side = contexts(authority, "other.example")
-    server = listen(reactor, ANY, Echo, tls=server_side)
-    caller = Caller()
-    connect(
-        reactor,
-        server.addresses[0],
-        caller,
-        tls=client_side,
-        server_hostname="other.example",
-        on_error=caller.errors.append,
-    )
-    assert reactor.run_until(lambda: bool(caller.streams), DEADLINE)
-
-
-def test_a_path_needs_a_name_for_the_certificate(
-    reactor: Reactor, authority: trustme.CA, tmp_path: Path
-) -> None:
-    _, client_side = contexts(authority, "127.0.0.1")
-    with pytest.raises(LimitError, match="server_hostname"):
-        connect(reactor, str(tmp_path / "door"), Caller(), tls=client_side)
-    assert reactor.stats().handles == 0

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from reactor import READ, Reactor
 from reactor.embed import Attachment, attach, attach_to_asyncio
 from reactor.errors import UnsupportedError
-from tests.support.display import display
+from tests.examples.display import display
 
 __all__ = ["display"]
 
@@ -36,8 +37,8 @@ def reactor() -> Iterator[Reactor]:
 class PlainHost:
     """The smallest host: watches one descriptor, and remembers the alarm instead of setting it."""
 
-    def __init__(self) -> None:
-        self.selector = selectors.PollSelector()
+    def __init__(self, selector: type[selectors.BaseSelector] = selectors.PollSelector) -> None:
+        self.selector = selector()
         self.alarm: tuple[float, Callable[[], None]] | None = None
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
@@ -212,6 +213,47 @@ def test_a_backend_without_a_descriptor_is_refused_with_the_mend(
             attach(reactor, host)
 
         assert 0 == len(host.selector.get_map())
+
+
+def test_a_host_hears_of_the_reactor_after_its_kernel_set_was_built_anew(
+    reactor: Reactor,
+) -> None:
+    # An epoll host knows open files, not numbers: it would lose one that was replaced.
+    host = PlainHost(selectors.EpollSelector)
+    one, other = socket.socketpair()
+    with host.selector, one, other:
+        attach(reactor, host)
+        number = os.dup(one.fileno())
+        handle = reactor.register(number, READ, lambda ready: None)
+        # Closed before its handle, while a duplicate lives: a ghost, which the reuse of its
+        # number makes the demultiplexer throw out.
+        os.close(number)
+        handle.close()
+        os.dup2(other.fileno(), number)
+        heard: list[bytes] = []
+        reactor.register(number, READ, lambda ready: heard.append(other.recv(10)))
+        assert 1 == reactor.demultiplexer.stats().rebuilds
+
+        one.send(b"hello")
+
+        assert host.turn(LIMIT)
+        assert [b"hello"] == heard
+        os.close(number)
+
+
+def test_a_regular_file_is_served_although_no_kernel_set_takes_it(
+    reactor: Reactor, host: PlainHost, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    with (tmp_path / "file").open("w+") as file:
+        handle = reactor.register(file, READ, lambda ready: heard.append("file"))
+        attach(reactor, host)
+
+        for _ in range(2):
+            host.ring()
+
+        assert ["file", "file"] == heard
+        handle.close()
 
 
 # --- asyncio ------------------------------------------------------------------------------------

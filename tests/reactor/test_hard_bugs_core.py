@@ -191,6 +191,28 @@ def test_05_a_hung_up_handle_that_is_being_read_is_left_alone(
     assert received == [b"x"] * size
 
 
+def test_05_hangups_that_are_dealt_with_one_by_one_do_no_harm(
+    reactor: Reactor, pairs: list[Pair]
+) -> None:
+    seen: list[int] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        # Nobody listens where we send: each datagram brings an error, which the handler takes.
+        sock.connect(("127.0.0.1", sock.getsockname()[1] ^ 1))
+        handle = reactor.register(
+            sock,
+            READ,
+            lambda ready: seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)),
+        )
+        for _ in range(3 * HANGUP_PATIENCE):
+            sock.send(b"x")
+            reactor.run_once(0)
+            reactor.run_once(0)
+        assert not handle.paused
+        handle.close()
+
+
 def test_09_deferred_calls_that_defer_do_not_starve_the_handles(
     reactor: Reactor, pairs: list[Pair]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The hard bugs of reactors that show themselves on one connection: hang-ups, ends, writes, closing.
+"""The hard bugs of reactors that one connection is enough for: hang-ups, ends, writes, closing.
 
 Each by its number in docs/special-problems.md; those of the core are in `test_hard_bugs_core.py`,
 those that need many peers at once in `test_hard_bugs_load.py`. Nothing here waits for a while:

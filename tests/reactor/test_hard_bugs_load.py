@@ -355,9 +355,9 @@ RELAYS = settings(
 def test_32_a_relay_between_two_speeds_neither_stops_nor_hoards_nor_loses(
     backend: str, high: int, low_part: float, gulps: list[int], writes: list[int]
 ) -> None:
-    with Reactor(backend=backend) as reactor:
-        source, relay_in = socket.socketpair()
-        relay_out, sink = socket.socketpair()
+    source, relay_in = socket.socketpair()
+    relay_out, sink = socket.socketpair()
+    with sink, Reactor(backend=backend) as reactor:
         relay, outlet = Relay(), Outlet()
         outlet.source = Stream(reactor, relay_in, relay)
         relay.out = Stream(
@@ -386,7 +386,6 @@ def test_32_a_relay_between_two_speeds_neither_stops_nor_hoards_nor_loses(
         assert pressure == ["pause", "resume"] * (len(pressure) // 2) + ["pause"] * (
             len(pressure) % 2
         )
-        sink.close()
 
 
 def test_32_small_writes_around_the_high_mark_do_not_make_the_producer_stop_and_go(

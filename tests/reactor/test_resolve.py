@@ -149,6 +149,31 @@ def test_a_cancelled_lookup_never_answers(reactor: Reactor, name_server: Any) ->
         reactor.run_once(0)
     assert answers.errors == []
     assert running.cancelled
+    assert reactor.stats().errors == 0
+
+
+def test_a_lookup_whose_pool_is_closed_is_answered_with_an_error(
+    reactor: Reactor, name_server: Any
+) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def slow() -> list[Any]:
+        begun.set()
+        go.wait(DEADLINE)
+        return [row("10.0.0.1")]
+
+    name_server(slow)
+    running, waiting = Answers(), Answers()
+    pool = ThreadPool(reactor, 1)
+    resolve(reactor, "running.example", 80, running, pool=pool)
+    resolve(reactor, "waiting.example", 80, waiting, pool=pool)
+    assert begun.wait(DEADLINE)
+    pool.close(cancel=True, wait=False)
+    go.set()
+    assert reactor.run_until(lambda: bool(running.errors and waiting.errors), DEADLINE)
+    assert running.errors == [None]
+    expected = "cannot look up 'waiting.example': the thread pool was closed"
+    assert str(waiting.errors[0]) == expected
 
 
 def test_a_lookup_that_was_answered_may_be_cancelled_in_vain(reactor: Reactor) -> None:

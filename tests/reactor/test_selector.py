@@ -117,7 +117,7 @@ def test_events_that_mean_nothing_are_refused(selector: Selector, pair: Pair, ev
 
 @pytest.mark.parametrize("fileobj", [-1, "a name", None])
 def test_what_is_no_file_is_refused(selector: Selector, fileobj: object) -> None:
-    with pytest.raises(ValueError, match="descriptor|no file"):
+    with pytest.raises(ValueError, match=r"descriptor|no file"):
         selector.register(fileobj, EVENT_READ)  # type: ignore[arg-type]  # the mistake that is meant
 
 
@@ -151,6 +151,42 @@ def test_a_negative_timeout_only_looks(selector: Selector, pair: Pair) -> None:
     selector.register(pair[0], EVENT_READ)
 
     assert [] == selector.select(-1)
+
+
+def test_a_file_is_registered_once(selector: Selector, pair: Pair) -> None:
+    selector.register(pair[0], EVENT_READ)
+
+    with pytest.raises(KeyError, match="already"):
+        selector.register(pair[0].fileno(), EVENT_WRITE)
+
+
+def test_the_map_is_live_and_finds_files_and_descriptors(selector: Selector, pair: Pair) -> None:
+    registered = selector.get_map()
+    key = selector.register(pair[0], EVENT_READ, "data")
+
+    assert [pair[0].fileno()] == list(registered)
+    assert key == registered[pair[0]] == registered[pair[0].fileno()]
+    with pytest.raises(KeyError, match="not registered"):
+        registered[pair[1]]
+
+
+def test_a_file_unregistered_by_another_thread_during_the_wait_is_not_reported() -> None:
+    with Selector("poll") as selector:
+        reading, writing = os.pipe()
+        selector.register(reading, EVENT_READ)
+        os.write(writing, b"x")
+        wait = selector._wait
+
+        def wait_and_lose(timeout: float | None) -> list[tuple[int, int]]:
+            ready = wait(timeout)
+            selector.unregister(reading)
+            return ready
+
+        selector._wait = wait_and_lose
+
+        assert [] == selector.select()
+        os.close(reading)
+        os.close(writing)
 
 
 def test_a_closed_selector_says_so(selector: Selector, pair: Pair) -> None:

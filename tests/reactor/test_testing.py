@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 
 import pytest
 
@@ -134,6 +135,34 @@ def test_a_file_closed_while_registered_is_dropped_and_counted() -> None:
     demultiplexer.unregister(fd)
     with pytest.raises(RegistrationError, match="not open"):
         demultiplexer.register(fd, READ, 1)
+
+
+def test_a_real_descriptor_is_looked_at_but_not_waited_for() -> None:
+    demultiplexer = ScriptedDemultiplexer()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        demultiplexer.register(ours.fileno(), READ, 5)
+        assert [] == demultiplexer.wait(60)
+        theirs.send(b"x")
+        assert [(5, READ)] == demultiplexer.wait(60)
+
+        demultiplexer.modify(ours.fileno(), WRITE, 6)
+        demultiplexer.rebuild()
+        assert [(6, WRITE)] == demultiplexer.wait(60)
+        demultiplexer.unregister(ours.fileno())
+        assert [] == demultiplexer.wait(0)
+    demultiplexer.close()
+
+    assert 60.0 == demultiplexer.clock.now()
+
+
+def test_a_descriptor_is_registered_once() -> None:
+    demultiplexer = ScriptedDemultiplexer()
+    fd = ScriptedHandle(demultiplexer).fileno()
+    demultiplexer.register(fd, READ, 1)
+
+    with pytest.raises(RegistrationError, match="already"):
+        demultiplexer.register(fd, READ, 2)
 
 
 def test_the_history_tells_how_the_loop_has_slept() -> None:

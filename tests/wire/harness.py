@@ -1,14 +1,16 @@
 """Plays cases against a server and writes down what came back.
 
-The idea: the same `play` drives our broker and the real server, through a raw client that shares no code with either.
-What names a server, and not what it does (its id, version, address), is taken out of INFO; what the protocol leaves
-open is settled as the case says. What is left must be equal, byte for byte.
+The idea: the same `play` drives our broker and the real server, through a raw client that shares no
+code with either. What names a server, and not what it does (its id, version, address), is taken out
+of INFO; what the protocol leaves open is settled as the case says. What is left must be equal, byte
+for byte.
 
-Nothing waits for time to pass. A step is over when its PONGs are there or the server has closed. At the end each
-connection that is still open sends one more PING, then the end of its input, and everything up to the server's close is
-kept: an answer too many is therefore seen as well.
+Nothing waits for time to pass. A step is over when its PONGs are there or the server has closed. At
+the end each connection that is still open sends one more PING, then the end of its input, and
+everything up to the server's close is kept: an answer too many is therefore seen as well.
 
-Neighbours: tests.wire.case has the data's form; the tests of this package call `play` and `expected`.
+Neighbours: tests.wire.case has the data's form; the tests of this package call `play` and
+`expected`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from tests.wire.case import Case, Freedom, joined
 _PONG = b"PONG\r\n"
 
 _IDENTITY = ("server_id", "server_name", "version", "host", "port", "client_id", "client_ip")
-"""INFO fields that tell one server or connection from another: they must be there, with any value."""
+"""INFO fields that tell one server or connection from another: they must be there, with any
+value.
+"""
 
 _PRIVATE = ("git_commit", "go", "api_lvl", "xkey")
 """INFO fields about the real server's build, which no client needs and ours does not claim."""
@@ -33,7 +37,9 @@ _PRIVATE = ("git_commit", "go", "api_lvl", "xkey")
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """All that one connection received: the greeting, then the frames; and whether the server closed it unasked."""
+    """All that one connection received: the greeting, then the frames; and whether the server
+    closed it unasked.
+    """
 
     greeting: bytes
     frames: tuple[bytes, ...]
@@ -86,8 +92,8 @@ def settle(heard: Outcome, freedom: Freedom | None) -> Outcome:
 def plain_info(frame: bytes) -> bytes:
     """An INFO frame without what only identifies; any other frame as it is.
 
-    A frame that is not written as the protocol wants it (a blank before the line's end) is left alone, so that it
-    differs from every expectation.
+    A frame that is not written as the protocol wants it (a blank before the line's end) is left
+    alone, so that it differs from every expectation.
     """
     if not (frame.startswith(b"INFO {") and frame.endswith(b"} \r\n")):
         return frame
@@ -124,11 +130,14 @@ class _Player:
     def step(
         self, sent: bytes | Sequence[bytes], *, ends: bool, metronome: RawClient | None
     ) -> None:
-        """Send a step; then wait for its PONGs, or for the close if the server `ends` this connection here."""
+        """Send a step; then wait for its PONGs, or for the close if the server `ends` this
+        connection here.
+        """
         for part in [sent] if isinstance(sent, bytes) else sent:
             self._client.send(part)
             if metronome is not None:
-                # Once it has answered another connection, a server in one thread has read this part.
+                # Once it has answered another connection, a server in one thread has read this
+                # part.
                 metronome.ask(b"")
         if ends:
             self._frames += self._client.read_to_end()
@@ -175,7 +184,9 @@ def _sorted_runs(frames: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _pooled(heard: Outcome) -> Outcome:
-    """The messages of all connections in one pool, without their subscriptions; the rest stays where it was."""
+    """The messages of all connections in one pool, without their subscriptions; the rest stays
+    where it was.
+    """
     pool = Counter(
         _without_sid(frame) for one in heard.values() for frame in one.frames if _is_message(frame)
     )

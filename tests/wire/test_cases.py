@@ -1,4 +1,6 @@
-"""The cases as data: enough of them, each with a name of its own, and the harness that reads them."""
+"""The cases as data: enough of them, each with a name of its own, and the harness that reads
+them.
+"""
 
 from __future__ import annotations
 

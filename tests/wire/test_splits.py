@@ -1,7 +1,9 @@
-"""A message may arrive in any pieces: however the bytes are split over reads, the answers are the same.
+"""A message may arrive in any pieces: however the bytes are split over reads, the answers are the
+same.
 
-The pieces are really read one by one: after each, another connection asks for a PONG, and a server that has answered it
-has read what came before. (So our single-threaded broker has; for the real server it is merely likely.)
+The pieces are really read one by one: after each, another connection asks for a PONG, and a server
+that has answered it has read what came before. (So our single-threaded broker has; for the real
+server it is merely likely.)
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ ANSWER = (
 )
 
 _SHORT = 300
-"""Scripts of more bytes than this are not played byte by byte: they are about size, and would take long."""
+"""Scripts of more bytes than this are not played byte by byte: they are about size, and would take
+long.
+"""
 
 SHORT_CASES = tuple(
-    case
-    for case in ALL
-    if len(case.script) == 1 and 1 < len(joined(case.script[0][1])) <= _SHORT
+    case for case in ALL if len(case.script) == 1 and 1 < len(joined(case.script[0][1])) <= _SHORT
 )
 
 
@@ -47,9 +49,7 @@ def _in_bytes(case: Case) -> Case:
 
 
 @pytest.mark.parametrize("position", range(1, len(CONVERSATION)))
-def test_a_conversation_may_be_split_anywhere(
-    position: int, cell: Cell, brokers: Brokers
-) -> None:
+def test_a_conversation_may_be_split_anywhere(position: int, cell: Cell, brokers: Brokers) -> None:
     pieces = [CONVERSATION[:position], CONVERSATION[position:]]
     case = talk(f"split at {position}", pieces, ANSWER)
 

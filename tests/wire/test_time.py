@@ -1,7 +1,9 @@
-"""The cases that are about time or about room: timeouts, pings, a subscriber that does not read, a connection's end.
+"""The cases that are about time or about room: timeouts, pings, a subscriber that does not read, a
+connection's end.
 
-Each runs against our broker over every demultiplexer and against the real server, with the same assertions. The times
-are as short as both servers allow; what is waited for is an answer, never a number of seconds.
+Each runs against our broker over every demultiplexer and against the real server, with the same
+assertions. The times are as short as both servers allow; what is waited for is an answer, never a
+number of seconds.
 """
 
 from __future__ import annotations
@@ -134,8 +136,9 @@ def test_a_client_that_resets_its_connection_is_forgotten(start: Start) -> None:
             responder.reset()
 
         # The reset may take a moment to be noticed: until then the request is heard, by nobody.
-        assert b"HMSG r 1 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\n" in _asked_until_answered(
-            requester, b"PUB svc r 0\r\n\r\n"
+        assert (
+            b"HMSG r 1 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\n"
+            in _asked_until_answered(requester, b"PUB svc r 0\r\n\r\n")
         )
 
 
@@ -163,7 +166,9 @@ def _asked_until_answered(client: RawClient, request: bytes) -> list[bytes]:
 
 
 def _admitted(port: int) -> RawClient:
-    """A connection that is let in: the real server forgets one that ended a moment after closing it."""
+    """A connection that is let in: the real server forgets one that ended a moment after closing
+    it.
+    """
     end = time.monotonic() + DEADLINE
     while True:
         client = RawClient(port)

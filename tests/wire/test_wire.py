@@ -1,4 +1,6 @@
-"""Our broker answers every case as the real server did when it was recorded, in every cell of the matrix."""
+"""Our broker answers every case as the real server did when it was recorded, in every cell of the
+matrix.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ CASES: tuple[Case, ...] = (
         b'CONNECT {"verbose":false,"protocol":1,"user":"ann","pass":"secret"}\r\nPING\r\n',
         b"PONG\r\n"
         + CONNECTED.replace(b"1000", b"1048576").replace(
-            b'INFO {', b'INFO {"auth_required": true, '
+            b"INFO {", b'INFO {"auth_required": true, '
         ),
         server=PASSWORD,
     ),
@@ -41,11 +41,15 @@ CASES: tuple[Case, ...] = (
     _refused("an empty password is refused", b'CONNECT {"user":"ann","pass":""}\r\n'),
     _refused("a user without a password is refused", b'CONNECT {"user":"ann"}\r\n'),
     _refused("a password without a user is refused", b'CONNECT {"pass":"secret"}\r\n'),
-    _refused("the beginning of a password is refused", b'CONNECT {"user":"ann","pass":"secre"}\r\n'),
+    _refused(
+        "the beginning of a password is refused", b'CONNECT {"user":"ann","pass":"secre"}\r\n'
+    ),
     _refused("more than the password is refused", b'CONNECT {"user":"ann","pass":"secret2"}\r\n'),
     _refused("a user in other letters is refused", b'CONNECT {"user":"Ann","pass":"secret"}\r\n'),
     _refused("no credentials are refused", b'CONNECT {"verbose":false}\r\n'),
-    _refused("a token where a password is wanted is refused", b'CONNECT {"auth_token":"secret"}\r\n'),
+    _refused(
+        "a token where a password is wanted is refused", b'CONNECT {"auth_token":"secret"}\r\n'
+    ),
     _refused(
         "a password that is not ASCII is refused",
         'CONNECT {"user":"ann","pass":"秘密"}\r\n'.encode(),

@@ -4,7 +4,47 @@ from __future__ import annotations
 
 from tests.wire.case import CONNECTED, DEFAULTS, MODERN, QUIET, Case, fatal, talk
 
-CASES: tuple[Case, ...] = (
+
+def _silent(name: str, options: bytes) -> Case:
+    """A CONNECT that cannot be read: the server closes without a word."""
+    return fatal(name, b"CONNECT " + options + b"\r\nPING\r\n", b"")
+
+
+def _read(name: str, options: bytes) -> Case:
+    """A CONNECT that switches +OK off, in an odd way that is legal."""
+    return talk(name, b"CONNECT" + options + b"\r\nPING\r\n", b"PONG\r\n")
+
+
+ODD: tuple[Case, ...] = (
+    _read("CONNECT may have a CR within its line", b'\r {"verbose":\r false}'),
+    _read("CONNECT may have several CRs at its end", b' {"verbose":false}\r\r'),
+    _read("CONNECT may have a name that is no UTF-8", b' {"verbose":false,"name":"\xff"}'),
+    _read("CONNECT may have half a surrogate", b' {"verbose":false,"name":"\\ud800"}'),
+    _read("CONNECT may have a key with an escape", b' {"verbo\\u0073e":false}'),
+    _read("CONNECT may have null for texts", b' {"verbose":false,"user":null,"lang":null}'),
+    _read("CONNECT may have a key and signature", b' {"verbose":false,"nkey":"x","sig":"y"}'),
+    _silent("CONNECT with a trailing comma closes in silence", b'{"verbose":false,}'),
+    _silent("CONNECT in single quotes closes in silence", b"{'verbose':false}"),
+    _silent("CONNECT with a leading zero closes in silence", b'{"x":01}'),
+    _silent("CONNECT with NaN closes in silence", b'{"x":NaN}'),
+    _silent("CONNECT with a tab in a text closes in silence", b'{"name":"a\tb"}'),
+    _silent("CONNECT with an unknown escape closes in silence", b'{"name":"\\x"}'),
+    _silent("CONNECT with two values closes in silence", b"{}{}"),
+    _silent("CONNECT with a text closes in silence", b'"x"'),
+    _silent("CONNECT with a truth value closes in silence", b"true"),
+    _silent("CONNECT with a byte order mark closes in silence", b"\xef\xbb\xbf{}"),
+    _silent("CONNECT with a number for a flag closes in silence", b'{"verbose":1}'),
+    _silent("CONNECT with an exponent in the protocol closes in silence", b'{"protocol":1e0}'),
+    _silent("CONNECT with a text for the protocol closes in silence", b'{"protocol":"1"}'),
+    _silent("CONNECT with a flag for the protocol closes in silence", b'{"protocol":true}'),
+    _silent(
+        "CONNECT with a protocol beyond 64 bits closes in silence",
+        b'{"protocol":99999999999999999999}',
+    ),
+    _silent("CONNECT with a number for a JWT closes in silence", b'{"jwt":5}'),
+)
+
+USUAL: tuple[Case, ...] = (
     talk("a PING before any CONNECT is answered", b"PING\r\n", b"PONG\r\n"),
     talk(
         "without CONNECT a client may subscribe and publish, and is verbose",
@@ -172,12 +212,18 @@ CASES: tuple[Case, ...] = (
     ),
     talk(
         "a second CONNECT drops the earlier subscriptions",
-        QUIET + b"SUB a 1\r\nPING\r\n" + QUIET + b"PUB a 1\r\nx\r\nSUB a 2\r\nPUB a 1\r\ny\r\nPING\r\n",
+        QUIET
+        + b"SUB a 1\r\nPING\r\n"
+        + QUIET
+        + b"PUB a 1\r\nx\r\nSUB a 2\r\nPUB a 1\r\ny\r\nPING\r\n",
         b"PONG\r\nMSG a 2 1\r\ny\r\nPONG\r\n",
     ),
     talk(
         "a second CONNECT may use a dropped sid again",
-        QUIET + b"SUB a 1\r\nPING\r\n" + QUIET + b"SUB b 1\r\nPUB a 1\r\nx\r\nPUB b 1\r\ny\r\nPING\r\n",
+        QUIET
+        + b"SUB a 1\r\nPING\r\n"
+        + QUIET
+        + b"SUB b 1\r\nPUB a 1\r\nx\r\nPUB b 1\r\ny\r\nPING\r\n",
         b"PONG\r\nMSG b 1 1\r\ny\r\nPONG\r\n",
     ),
     talk(
@@ -196,3 +242,5 @@ CASES: tuple[Case, ...] = (
         b"PONG\r\n",
     ),
 )
+
+CASES: tuple[Case, ...] = USUAL + ODD

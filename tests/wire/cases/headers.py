@@ -1,4 +1,6 @@
-"""HPUB and HMSG, subscribers that cannot have headers, and the answer that there are no responders."""
+"""HPUB and HMSG, subscribers that cannot have headers, and the answer that there are no
+responders.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +194,8 @@ NO_RESPONDERS: tuple[Case, ...] = (
         _NO_RESPONDERS
         + _SOMEBODY
         + b"UNSUB 1 1\r\nPUB nobody _INBOX.x 0\r\n\r\nPUB nobody _INBOX.x 0\r\n\r\nPING\r\n",
-        b"HMSG _INBOX.x 1 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n" * 2 + b"PONG\r\n",
+        b"HMSG _INBOX.x 1 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n" * 2
+        + b"PONG\r\n",
     ),
     talk(
         "503 comes once where several subscriptions hear the reply",

@@ -1,4 +1,6 @@
-"""The grammar of lines: letter case, blanks, line ends, verbs that are none, verbs that are not for clients."""
+"""The grammar of lines: letter case, blanks, line ends, verbs that are none, verbs that are not for
+clients.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ UNKNOWN = b"-ERR 'Unknown Protocol Operation'\r\n"
 
 
 def _unknown(name: str, line: bytes) -> Case:
-    """A line that no server knows, followed by one that it does: the answer is the error, and the end."""
+    """A line that no server knows, followed by one that it does: the answer is the error, and the
+    end.
+    """
     return fatal(name, QUIET + line + b"PING\r\n", UNKNOWN)
 
 

@@ -1,4 +1,6 @@
-"""What CONNECT can switch: +OK for everything (verbose), a look at subjects (pedantic), one's own messages (echo)."""
+"""What CONNECT can switch: +OK for everything (verbose), a look at subjects (pedantic), one's own
+messages (echo).
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,10 @@ ECHO: tuple[Case, ...] = (
     ),
     talk(
         "echo may be switched off by a second CONNECT",
-        QUIET + b"SUB a 1\r\nPUB a 1\r\nx\r\nPING\r\n" + _DEAF + b"SUB a 1\r\nPUB a 1\r\ny\r\nPING\r\n",
+        QUIET
+        + b"SUB a 1\r\nPUB a 1\r\nx\r\nPING\r\n"
+        + _DEAF
+        + b"SUB a 1\r\nPUB a 1\r\ny\r\nPING\r\n",
         b"MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n",
     ),
     several(

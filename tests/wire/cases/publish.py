@@ -12,7 +12,9 @@ _ALL_BYTES = bytes(range(256))
 
 
 def _silent(name: str, line: bytes) -> Case:
-    """A PUB that is wrong in its words: nobody gets the message, and the server closes without a word."""
+    """A PUB that is wrong in its words: nobody gets the message, and the server closes without a
+    word.
+    """
     return fatal(name, _SUBSCRIBED + line + b"\r\nx\r\nPING\r\n", b"")
 
 
@@ -104,6 +106,8 @@ WORDS: tuple[Case, ...] = (
     _silent("a size of 10 digits closes in silence", b"PUB a 1000000000"),
     _silent("a size of 10 digits closes in silence, though it be small", b"PUB a 0000000001"),
     _silent("a size beyond 64 bits closes in silence", b"PUB a 99999999999999999999999"),
+    _silent("a CR does not part the words of PUB", b"PUB a\r1"),
+    _silent("a size with a CR too many closes in silence", b"PUB a 1\r"),
     talk(
         "leading zeroes of a size are passed on",
         _SUBSCRIBED + b"PUB a 00001\r\nx\r\nPING\r\n",

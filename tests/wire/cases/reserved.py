@@ -1,4 +1,6 @@
-"""Subjects and groups that servers keep for themselves: what a client may not do with them, and what it may."""
+"""Subjects and groups that servers keep for themselves: what a client may not do with them, and
+what it may.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ CASES: tuple[Case, ...] = (
     talk(
         "a client may not join the group _sys_",
         LOOSE + b"SUB a _sys_ 1\r\nPUB a 1\r\nx\r\nPING\r\n",
-        _DENIED + b"Subscription to \"a\" using queue \"_sys_\"'\r\nPONG\r\n",
+        _DENIED + b'Subscription to "a" using queue "_sys_"\'\r\nPONG\r\n',
     ),
     talk(
         "a client may subscribe to $NRG",
@@ -58,21 +60,21 @@ CASES: tuple[Case, ...] = (
         "a client may not answer with headers to a reserved reply either",
         b'CONNECT {"verbose":false,"pedantic":false,"headers":true}\r\nSUB > 1\r\n'
         b"HPUB a _R_.x 12 12\r\nNATS/1.0\r\n\r\n\r\nPING\r\n",
-        _DENIED + b"Publish with Reply of \"_R_.x\"'\r\nPONG\r\n",
+        _DENIED + b'Publish with Reply of "_R_.x"\'\r\nPONG\r\n',
     ),
     talk(
         "verbose answers a denied publish with the error alone",
         b'CONNECT {"verbose":true,"pedantic":false}\r\nPUB $NRG.x 1\r\nx\r\nPING\r\n',
-        b"+OK\r\n" + _DENIED + b"Publish to \"$NRG.x\"'\r\nPONG\r\n",
+        b"+OK\r\n" + _DENIED + b'Publish to "$NRG.x"\'\r\nPONG\r\n',
     ),
     talk(
         "verbose answers a denied group with the error alone",
         b'CONNECT {"verbose":true,"pedantic":false}\r\nSUB a _sys_ 1\r\nPING\r\n',
-        b"+OK\r\n" + _DENIED + b"Subscription to \"a\" using queue \"_sys_\"'\r\nPONG\r\n",
+        b"+OK\r\n" + _DENIED + b'Subscription to "a" using queue "_sys_"\'\r\nPONG\r\n',
     ),
     talk(
         "a sid that was denied its group is free",
         LOOSE + b"SUB a _sys_ 1\r\nSUB a 1\r\nPUB a 1\r\nx\r\nPING\r\n",
-        _DENIED + b"Subscription to \"a\" using queue \"_sys_\"'\r\nMSG a 1 1\r\nx\r\nPONG\r\n",
+        _DENIED + b'Subscription to "a" using queue "_sys_"\'\r\nMSG a 1 1\r\nx\r\nPONG\r\n',
     ),
 )

@@ -138,7 +138,9 @@ PUBLISHED: tuple[Case, ...] = (
         b".",
         b"..",
     ),
-    _unheard("PUB to a subject with an empty token is heard by no star", b"*.*", b".a", b"a.", b"."),
+    _unheard(
+        "PUB to a subject with an empty token is heard by no star", b"*.*", b".a", b"a.", b"."
+    ),
     talk(
         "PUB to a subject with an empty token leaves the connection open",
         LOOSE + b"SUB a 1\r\nPUB a..b 1\r\nx\r\nPUB a 1\r\ny\r\nPING\r\n",

@@ -41,8 +41,7 @@ WORDS: tuple[Case, ...] = (
     ),
     talk(
         "a sid that was given up may be taken again",
-        QUIET
-        + b"SUB a 1\r\nUNSUB 1\r\nSUB b 1\r\nPUB a 1\r\nx\r\nPUB b 1\r\ny\r\nPING\r\n",
+        QUIET + b"SUB a 1\r\nUNSUB 1\r\nSUB b 1\r\nPUB a 1\r\nx\r\nPUB b 1\r\ny\r\nPING\r\n",
         b"MSG b 1 1\r\ny\r\nPONG\r\n",
     ),
     talk(
@@ -84,7 +83,9 @@ WORDS: tuple[Case, ...] = (
 
 
 def _limit(name: str, limit: bytes, reply: bytes) -> Case:
-    return talk(name, QUIET + b"SUB a 1\r\nUNSUB 1 " + limit + b"\r\n" + _THREE + b"PING\r\n", reply)
+    return talk(
+        name, QUIET + b"SUB a 1\r\nUNSUB 1 " + limit + b"\r\n" + _THREE + b"PING\r\n", reply
+    )
 
 
 _FIRST = b"MSG a 1 1\r\nx\r\n"
@@ -151,7 +152,8 @@ MAXIMUM: tuple[Case, ...] = (
     talk(
         "a limit counts over all subjects of a wildcard",
         QUIET
-        + b"SUB a.* 1\r\nUNSUB 1 2\r\nPUB a.b 1\r\nx\r\nPUB a.c 1\r\ny\r\nPUB a.d 1\r\nz\r\nPING\r\n",
+        + b"SUB a.* 1\r\nUNSUB 1 2\r\nPUB a.b 1\r\nx\r\nPUB a.c 1\r\ny\r\n"
+        + b"PUB a.d 1\r\nz\r\nPING\r\n",
         b"MSG a.b 1 1\r\nx\r\nMSG a.c 1 1\r\ny\r\nPONG\r\n",
     ),
     talk(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.wire.case import CONNECTED, HEADERS, MODERN, QUIET, CROWDED, Case, several
+from tests.wire.case import CONNECTED, CROWDED, HEADERS, MODERN, QUIET, Case, several
 from tests.wire.cases.lines import UNKNOWN
 
 _HELLO = QUIET + b"PING\r\n"
@@ -32,7 +32,12 @@ CASES: tuple[Case, ...] = (
     several(
         "messages of one publisher stay in order",
         ("a", QUIET + b"SUB a.> 1\r\nPING\r\n"),
-        ("b", QUIET + b"".join(b"PUB a.%d 2\r\n%02d\r\n" % (n % 3, n) for n in range(50)) + b"PING\r\n"),
+        (
+            "b",
+            QUIET
+            + b"".join(b"PUB a.%d 2\r\n%02d\r\n" % (n % 3, n) for n in range(50))
+            + b"PING\r\n",
+        ),
         a=b"PONG\r\n" + b"".join(b"MSG a.%d 1 2\r\n%02d\r\n" % (n % 3, n) for n in range(50)),
         b=b"PONG\r\n",
     ),
@@ -49,7 +54,10 @@ CASES: tuple[Case, ...] = (
         ("a", QUIET + b"SUB svc 1\r\nPING\r\n"),
         ("b", QUIET + b"SUB _INBOX.b.* 1\r\nPUB svc _INBOX.b.1 0\r\n\r\nPING\r\n"),
         ("c", QUIET + b"SUB _INBOX.c.* 1\r\nPUB svc _INBOX.c.1 0\r\n\r\nPING\r\n"),
-        ("a", b"PUB _INBOX.c.1 1\r\nc\r\nPUB _INBOX.b.1 1\r\nb\r\nPUB _INBOX.b.2 1\r\nB\r\nPING\r\n"),
+        (
+            "a",
+            b"PUB _INBOX.c.1 1\r\nc\r\nPUB _INBOX.b.1 1\r\nb\r\nPUB _INBOX.b.2 1\r\nB\r\nPING\r\n",
+        ),
         a=b"PONG\r\nMSG svc 1 _INBOX.b.1 0\r\n\r\nMSG svc 1 _INBOX.c.1 0\r\n\r\nPONG\r\n",
         b=b"PONG\r\nMSG _INBOX.b.1 1 1\r\nb\r\nMSG _INBOX.b.2 1 1\r\nB\r\n",
         c=b"PONG\r\nMSG _INBOX.c.1 1 1\r\nc\r\n",
@@ -113,7 +121,9 @@ CASES: tuple[Case, ...] = (
         "modern clients talk as old ones do",
         ("a", MODERN + b"SUB a.> 1\r\nPING\r\n"),
         ("b", MODERN + b"HPUB a.b 12 13\r\nNATS/1.0\r\n\r\nx\r\nPUB a.c 1\r\ny\r\nPING\r\n"),
-        a=b"PONG\r\n" + CONNECTED + b"HMSG a.b 1 12 13\r\nNATS/1.0\r\n\r\nx\r\nMSG a.c 1 1\r\ny\r\n",
+        a=b"PONG\r\n"
+        + CONNECTED
+        + b"HMSG a.b 1 12 13\r\nNATS/1.0\r\n\r\nx\r\nMSG a.c 1 1\r\ny\r\n",
         b=b"PONG\r\n" + CONNECTED,
     ),
     several(
