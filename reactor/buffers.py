@@ -123,6 +123,25 @@ class SendQueue:
                 self._seal()
         return self.size
 
+    def take_small(self) -> bytes:
+        """Remove and return everything that waits, joined, if that is small writes only; else b"".
+
+        The usual turn of a usual stream: what was written is small and goes out at once. What the
+        kernel does not take of it is given back by `put_back`.
+        """
+        small = self._small
+        if self._blocks or not small:
+            return b""
+        data = small[0] if len(small) == 1 else b"".join(small)
+        small.clear()
+        self._small_size = self.size = 0
+        return data
+
+    def put_back(self, data: bytes, sent: int) -> None:
+        """Give back what `take_small` took, less the `sent` bytes that the kernel did take."""
+        self._blocks.append(memoryview(data)[sent:])
+        self.size = len(data) - sent
+
     def extend(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Add each of `chunks`, in order. On a TypeError those before the bad one are added."""
         append = self.append

@@ -96,8 +96,32 @@ class Output(Core):
         self._reactor.flush_later(self._flusher)
 
     def _flush(self) -> None:
-        if not self._want_write:
+        if self._want_write:
+            return
+        queue = self._queue
+        usual = queue is self._wire and self._gather > 1 and self._write_throttle is None
+        if usual and queue is not None and (data := queue.take_small()):
+            self._send_small(queue, data)
+        else:
             self._send()
+
+    def _send_small(self, queue: SendQueue, data: bytes) -> None:
+        """Hand the kernel the usual little in one call, without what more than that would need."""
+        try:
+            sent = self._sock.send(data, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
+        except OSError:
+            sent = 0
+        if sent:
+            self._bytes_out += sent
+            if self._idle_timeout is not None:
+                self._last_active = self._reactor.now()
+        if sent < len(data):
+            queue.put_back(data, sent)
+            self._send()  # it knows what to do about a full kernel and about a broken connection
+        elif self._write_end:
+            self._send()  # and how to end
+        if self._marks.above:
+            self._update_marks()
 
     def _send(self) -> None:
         """Hand the kernel what is queued. Input and output only: it is called by flushers."""

@@ -184,6 +184,10 @@ class MemorySocket:
         """Have the next `recv` raise `error`; READ is ready until then."""
         self._failures["recv"].append(error)
 
+    def unread(self) -> int:
+        """Return how many bytes have arrived and were not read: what FIONREAD tells of a socket."""
+        return len(self._arrived)
+
     # --- a virtual file's method ----------------------------------------------------------------
 
     def readiness(self, interest: int) -> int:

@@ -240,3 +240,25 @@ def test_no_byte_is_looked_at_again_for_a_separator_when_they_come_one_by_one() 
         buffer.find(b"\r\n", 1 << 20)
     # All but the last byte, which may be the separator's first, are done with.
     assert 9_999 == buffer._looked
+
+
+def test_small_writes_can_be_taken_at_once_and_given_back() -> None:
+    queue = SendQueue()
+    assert queue.take_small() == b""
+    queue.append(b"one ")
+    queue.append(b"two")
+    assert queue.take_small() == b"one two"
+    assert queue.size == 0
+    queue.put_back(b"one two", 4)
+    queue.append(b" three")
+    assert queue.size == 9
+    assert queue.take_small() == b"", "what waits is no longer small writes only"
+    assert b"".join(queue.peek_many(9)) == b"two three"
+
+
+def test_a_large_write_is_not_taken_as_a_small_one() -> None:
+    queue = SendQueue()
+    queue.append(b"small")
+    queue.append(b"x" * (JOIN_LIMIT + 1))
+    assert queue.take_small() == b""
+    assert queue.size == JOIN_LIMIT + 6

@@ -121,6 +121,17 @@ def test_a_pair_that_cannot_be_is_refused(
         memory_socketpair(demultiplexer, **wrong)  # type: ignore[arg-type]  # capacity is an int
 
 
+def test_it_says_how_many_bytes_are_unread(demultiplexer: ScriptedDemultiplexer) -> None:
+    ours, theirs = memory_socketpair(demultiplexer, latency=1.0)
+    ours.send(b"hello")
+    assert 0 == theirs.unread()
+
+    demultiplexer.wait(1.0)
+    theirs.recv(2)
+
+    assert 3 == theirs.unread()
+
+
 # --- the other calls of a socket ----------------------------------------------------------------
 
 

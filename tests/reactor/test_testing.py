@@ -7,7 +7,15 @@ import socket
 
 import pytest
 
-from reactor import HANGUP, READ, WRITE
+from reactor import (
+    HANGUP,
+    READ,
+    WRITE,
+    CloseKind,
+    CloseReason,
+    Stream,
+    StreamHandler,
+)
 from reactor.errors import RegistrationError
 from reactor.testing import (
     ManualClock,
@@ -281,6 +289,33 @@ def test_a_conversation_over_a_slow_line_takes_its_time(reactor: VirtualReactor)
     reactor.run_for(10)
 
     assert [(0.5, b"HELLO")] == answers
+
+
+def test_a_stream_reads_a_hung_up_socket_to_its_end_however_slowly(
+    reactor: VirtualReactor,
+) -> None:
+    class Collector(StreamHandler):
+        def __init__(self) -> None:
+            self.data = b""
+            self.closed: list[CloseKind] = []
+
+        def on_data(self, stream: Stream, data: bytes) -> None:
+            self.data += data
+
+        def on_close(self, stream: Stream, reason: CloseReason) -> None:
+            self.closed.append(reason.kind)
+
+    ours, theirs = memory_socketpair(reactor.demultiplexer)
+    ours.recv_limit = 1  # many more turns than a handler may let a hang-up pass unheeded
+    collector = Collector()
+    Stream(reactor, ours, collector)
+    theirs.send(b"x" * 300)
+    theirs.close()
+
+    reactor.run_for(1)
+
+    assert b"x" * 300 == collector.data
+    assert [CloseKind.EOF] == collector.closed
 
 
 def test_an_old_event_does_not_reach_the_new_owner_of_a_number(reactor: VirtualReactor) -> None:
