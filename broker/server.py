@@ -62,7 +62,7 @@ CLOSE_GRACE = 2.0
 class Server:
     """A broker on a reactor. Made silent; `start` makes it listen, `close` ends it for good.
 
-    Raises what `Options` does not already refuse: nothing.
+    One reactor may carry several servers. What cannot be served is refused by `Options` already.
     """
 
     def __init__(self, reactor: Reactor, options: Options) -> None:
@@ -217,14 +217,19 @@ class Server:
         self._laggards.turn_over()
         plane, streams = self.plane, self._streams
         for link in plane.take_overflowed():
-            if link.id in streams:
-                streams[link.id].session.on_overflow()
+            connection = streams.get(link.id)
+            if connection is not None:
+                connection.overflow()
         flushed = self._flushed
         for link in plane.take_dirty():
             connection = streams.get(link.id)
-            if connection is not None:
+            if connection is None:
+                continue
+            try:
                 connection.push()
-                flushed.append(connection)
+            except Exception:
+                connection.fail()  # and go on: the others' output would never leave otherwise
+            flushed.append(connection)
         if flushed:
             # Behind the streams in the same phase: it sees what the kernel left them.
             self.reactor.flush_later(self._settler)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reactor.listener import Listener, listen
     from reactor.process import Process, spawn
     from reactor.ratelimit import TokenBucket
-    from reactor.resolve import resolve
+    from reactor.resolver import resolve
     from reactor.selector import Selector
     from reactor.signals import on_signal
     from reactor.stream import Stream, StreamHandler
@@ -53,7 +53,7 @@ _LATER = {
     "Process": "process",
     "spawn": "process",
     "TokenBucket": "ratelimit",
-    "resolve": "resolve",
+    "resolve": "resolver",
     "Selector": "selector",
     "on_signal": "signals",
     "Stream": "stream",

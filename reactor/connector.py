@@ -15,8 +15,8 @@ Invariants: exactly one of these happens: the handler gets a stream, or `on_erro
 with an error that names every address and why it failed, or the connector was cancelled. None of
 them from within `connect` itself. Whatever happens, no socket of a lost race stays open.
 
-Neighbours: `reactor.resolve` finds the addresses, `reactor.stream` is what comes out. Floor 3; loop
-thread only.
+Neighbours: `reactor.resolver` finds the addresses, `reactor.stream` is what comes out. Floor 3;
+loop thread only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from reactor.errors import LimitError, RegistrationError
 from reactor.events import WRITE
-from reactor.resolve import (
+from reactor.resolver import (
     Address,
     Answer,
     Endpoint,
@@ -87,7 +87,7 @@ class ConnectorStats:
 
 
 class Resolver(Protocol):
-    """What finds the addresses of a name: `reactor.resolve.resolve`, or a program's own."""
+    """What finds the addresses of a name: `reactor.resolver.resolve`, or a program's own."""
 
     def __call__(self, reactor: Reactor, host: str, port: int, callback: Answer, /) -> Lookup:
         """Call `callback` once, in a later turn."""

@@ -13,13 +13,13 @@ socket next, a send or a receive of something else. It is news about an earlier 
 fatal: it goes to `on_error`, and what was interrupted by it is done all the same.
 
 **The special problem of names.** Python's `sendto` looks up a host name, and blocks meanwhile. So
-destinations are literal addresses here; `reactor.resolve` turns names into those.
+destinations are literal addresses here; `reactor.resolver` turns names into those.
 
 Invariants: no more than the budget is received, or sent from the queue, in one turn; datagrams
 leave in the order of `send`; one that was cut off because it is longer than `max_size` is counted
 and not delivered, since half a message is worse than none; after `close()` no callback runs.
 
-Neighbours: `reactor.resolve` knows addresses. Floor 3; loop thread only.
+Neighbours: `reactor.resolver` knows addresses. Floor 3; loop thread only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactor.budgets import DATAGRAM_BUDGET
 from reactor.errors import LimitError, RegistrationError
 from reactor.events import HANGUP, READ, WRITE
-from reactor.resolve import (
+from reactor.resolver import (
     Address,
     Endpoint,
     check_port,
@@ -276,7 +276,7 @@ class Datagram:
         elif isinstance(address, tuple) and not is_literal(address[0]):
             raise LimitError(
                 f"{address[0]!r} is not a literal address, and looking it up would block;"
-                " use reactor.resolve first"
+                " use reactor.resolver first"
             )
 
     def _cut_off(self, address: Any) -> None:
@@ -338,7 +338,7 @@ def _endpoint(address: Address) -> Endpoint:
     check_port(port)
     found = literal_endpoints(host, port, kind=socket.SOCK_DGRAM)
     if not found:
-        raise LimitError(f"{host!r} is not a literal address; use reactor.resolve first")
+        raise LimitError(f"{host!r} is not a literal address; use reactor.resolver first")
     return found[0]
 
 

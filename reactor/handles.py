@@ -254,7 +254,7 @@ class HandleTable:
         handle._hangups += 1
         if handle._hangups % HANGUP_PATIENCE:
             return
-        unread, before = _unread_bytes(handle.fd), handle._unread
+        unread, before = _unread_bytes(handle), handle._unread
         handle._unread = unread
         if unread != before:
             return
@@ -324,9 +324,12 @@ def _identity(fd: int) -> tuple[int, int] | None:
     return None
 
 
-def _unread_bytes(fd: int) -> int:
+def _unread_bytes(handle: Handle) -> int:
     """Return how many bytes wait to be read; 0 where that cannot be told."""
+    ask = getattr(handle.fileobj, "unread", None)  # a socket in memory, which the kernel knows not
+    if ask is not None:
+        return int(ask())
     try:
-        return int(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0])
+        return int(struct.unpack("i", fcntl.ioctl(handle.fd, termios.FIONREAD, b"\0\0\0\0"))[0])
     except OSError:
         return 0

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactor.budgets import ACCEPT_BUDGET
 from reactor.errors import LimitError
 from reactor.events import READ
-from reactor.resolve import Address, describe
+from reactor.resolver import Address, describe
 from reactor.sockets import SocketFile, open_listening
 from reactor.stream import Stream, StreamHandler
 from reactor.tls import TlsSession

@@ -119,6 +119,8 @@ class Reactor(Turn):
             raise TypeError(f"{fileobj!r} has no close(), so it cannot be owned; pass owned=False")
         handle = Handle(self._handles, fileobj, handler, once=once, owned=owned, name=name)
         self._handles.add(handle, interest)
+        if self._hosted and self.demultiplexer.always_ready:
+            self._tell_host()  # nothing else would: what is always ready never becomes so
         return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:

@@ -11,7 +11,7 @@ removed. And at the end only the file that was made here is removed, not one tha
 Invariants: what is returned listens, is non-blocking and closed on exec; whatever fails, no socket
 is left open.
 
-Neighbours: `reactor.listener` is the caller; `reactor.resolve` knows names and the words for
+Neighbours: `reactor.listener` is the caller; `reactor.resolver` knows names and the words for
 addresses. Floor 3. Any thread may call; a name that must be looked up blocks.
 """
 
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reactor.errors import RegistrationError, UnsupportedError
-from reactor.resolve import Address, Endpoint, check_port, describe, look_up, unix_family
+from reactor.resolver import Address, Endpoint, check_port, describe, look_up, unix_family
 
 #: How often a port is sought that is free on every address of a name.
 _PORT_ATTEMPTS: Final = 8

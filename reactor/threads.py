@@ -9,7 +9,7 @@ Invariants: for each submitted call `then` runs exactly once, whether the call r
 was cancelled, and never from within `submit`; unless the loop is closed by then, which is counted
 and logged, because a result that nobody can be told is a loss.
 
-Neighbours: `reactor.loop.Reactor.call_threadsafe` is the only door back; `reactor.resolve` is the
+Neighbours: `reactor.loop.Reactor.call_threadsafe` is the only door back; `reactor.resolver` is the
 first customer. Floor 3; anyone may use it.
 """
 

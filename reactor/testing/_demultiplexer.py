@@ -25,7 +25,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from reactor.clock import ManualClock
 from reactor.demux import Demultiplexer, Features, open_demultiplexer
@@ -170,7 +170,7 @@ class ScriptedDemultiplexer(Demultiplexer):
 
     # --- the contract ---------------------------------------------------------------------------
 
-    def register(self, fd: int, interest: int, token: int) -> None:
+    def register(self, fd: int, interest: int, token: Any) -> None:
         self._claim(fd)
         if fd < FIRST_VIRTUAL:
             self._real.register(fd, interest, fd)
@@ -181,7 +181,7 @@ class ScriptedDemultiplexer(Demultiplexer):
         self._tokens[fd] = token
         self._interests[fd] = interest
 
-    def modify(self, fd: int, interest: int, token: int) -> None:
+    def modify(self, fd: int, interest: int, token: Any) -> None:
         self._known(fd)
         if fd < FIRST_VIRTUAL:
             self._real.modify(fd, interest, fd)
@@ -194,7 +194,7 @@ class ScriptedDemultiplexer(Demultiplexer):
             if fd < FIRST_VIRTUAL:
                 self._real.unregister(fd)
 
-    def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+    def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
         began = self.clock.now()
         limit = None if timeout is None else began + max(timeout, 0.0)

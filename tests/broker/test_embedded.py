@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 
 import broker
 from broker import Broker, BrokerStats, OptionsError
+from broker.server import Server
 from reactor import Reactor
 from tests.support.raw_client import RawClient
 
@@ -169,6 +170,32 @@ def test_its_thread_is_named_after_its_port() -> None:
         assert f"broker-{b.port}" in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_handler_on_its_own_loop_may_stop_it() -> None:
+    b = Broker(port=0)
+    b.start()
+    reactor, thread = b._reactor, b._thread
+    assert reactor is not None
+    assert thread is not None
+    reactor.call_threadsafe(b.stop)
+    thread.join(10)
+    assert (False, False, True) == (thread.is_alive(), b.running, reactor.closed)
+
+
+def test_a_loop_that_does_not_end_in_time_is_an_error() -> None:
+    b = Broker(port=0)
+    b.start()
+    reactor, thread = b._reactor, b._thread
+    assert reactor is not None
+    assert thread is not None
+    released = threading.Event()
+    reactor.call_threadsafe(released.wait, 10)
+    with pytest.raises(TimeoutError, match="did not end within"):
+        b.stop(timeout=0.01)
+    released.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 # ------------------------------------------------------------------------------------------ asking
 
 
@@ -204,6 +231,30 @@ def test_closed_connections_are_listed_with_their_reasons() -> None:
             client.read_to_end()
         (connection,) = b.connections(closed=True)
     assert "Protocol Violation" == connection.reason
+
+
+def test_its_own_loop_may_ask_without_waiting_for_itself() -> None:
+    with Broker(port=0) as b:
+        answered = threading.Event()
+        answers: list[BrokerStats] = []
+
+        def ask() -> None:
+            answers.append(b.stats())
+            answered.set()
+
+        assert b._reactor is not None
+        b._reactor.call_threadsafe(ask)
+        assert answered.wait(10)
+    assert [0] == [stats.connections for stats in answers]
+
+
+def test_a_question_that_fails_fails_where_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Server) -> BrokerStats:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Server, "stats", broken)
+    with Broker(port=0) as b, pytest.raises(ZeroDivisionError):
+        b.stats()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from broker import Broker
-from broker.monitor import UNREAD_LIMIT, Monitor, Page, Visitor, resident_bytes
+from broker.monitor import UNREAD_LIMIT, CpuMeter, Monitor, Page, Visitor, resident_bytes
 from reactor import Stream
 from reactor.testing import make_reactor, memory_socketpair
 from tests.support.raw_client import RawClient
@@ -248,6 +248,32 @@ def test_visitors_are_shown_out_when_the_broker_stops() -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
     with client:
         assert b"" == client.recv(10)
+
+
+# --------------------------------------------------------------------------------- the process
+
+
+def test_the_share_of_a_core_is_measured_over_at_least_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall, used = [100.0], [5.0]
+    monkeypatch.setattr("broker.monitor.time.monotonic", lambda: wall[0])
+    monkeypatch.setattr("broker.monitor.time.process_time", lambda: used[0])
+    meter = CpuMeter()
+    wall[0], used[0] = 100.5, 5.5
+    assert 0.0 == meter.percent()
+    wall[0], used[0] = 102.0, 5.5
+    assert 25.0 == meter.percent()
+    wall[0], used[0] = 102.5, 6.0
+    assert 25.0 == meter.percent()
+
+
+def test_memory_is_zero_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*args: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", missing)
+    assert 0 == resident_bytes()
 
 
 # ------------------------------------------------------------------------------ a visitor in memory

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from broker.config import Options
+from broker.connection import Connection
 from broker.errors import Closed
 from broker.server import CLOSE_GRACE, Server
+from broker.session import Session
 from reactor import Reactor
 from reactor.errors import DescriptorLimitError
 from reactor.testing import MemorySocket
@@ -304,6 +306,48 @@ def test_a_mistake_of_ours_is_logged_and_costs_one_connection(
     assert ["Internal Error"] == broker.reasons()
     (record,) = [record for record in caplog.records if record.exc_info]
     assert "127.0.0.1:5001 - cid:1 - internal error" in record.getMessage()
+
+
+@pytest.mark.parametrize("method", ["on_ping_timer", "on_overflow"])
+def test_a_mistake_of_ours_outside_of_a_read_costs_one_connection_as_well(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = slow_broker()
+    unlucky = broker.connect(QUIET + b"SUB a 1\r\n", capacity=1000)
+    lucky = broker.connect(b'CONNECT {"verbose":false}\r\nPING\r\n')
+    lucky.take()
+
+    def broken(self: Session, *args: float) -> None:
+        if self is unlucky.connection.session:
+            raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, method, broken)
+        broker.reactor.run_for(3)
+        flood(lucky, 15)
+    lucky.take()
+    assert ["Internal Error"] == broker.reasons()
+    assert b"PONG\r\n" == lucky.ask(b"PING\r\n")
+
+
+def test_output_that_cannot_be_sent_by_a_mistake_of_ours_holds_up_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = VirtualBroker()
+    unlucky = broker.connect(QUIET + b"SUB a 1\r\n")
+    lucky = broker.connect(QUIET + b"SUB a 1\r\n")
+    push = Connection.push
+
+    def broken(self: Connection) -> None:
+        if self is unlucky.connection:
+            raise RuntimeError("a bug")
+        push(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "push", broken)
+        broker.connect(QUIET + b"PUB a 1\r\nx\r\n")
+    assert b"MSG a 1 1\r\nx\r\n" == lucky.take()
+    assert ["Internal Error"] == broker.reasons()
 
 
 def test_records_of_closed_connections_are_bounded() -> None:

@@ -21,7 +21,7 @@ from reactor.connector import (
 )
 from reactor.errors import LimitError, RegistrationError
 from reactor.listener import Listener, listen
-from reactor.resolve import Answer, Endpoint, Lookup
+from reactor.resolver import Answer, Endpoint, Lookup
 from reactor.trace import ErrorContext
 from tests.support.network import ANY, DEADLINE, Caller, Echo
 

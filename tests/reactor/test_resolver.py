@@ -11,7 +11,7 @@ import pytest
 
 from reactor import Reactor
 from reactor.errors import LimitError, UnsupportedError
-from reactor.resolve import Endpoint, describe, is_literal, look_up, resolve, unix_family
+from reactor.resolver import Endpoint, describe, is_literal, look_up, resolve, unix_family
 from reactor.threads import ThreadPool
 
 DEADLINE = 10.0
