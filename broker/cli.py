@@ -10,6 +10,9 @@ What is a flag stands in one table, `FLAGS`, from which the help text, the readi
 suggestions all come. A flag means what it means to nats-server or is refused: a flag of
 nats-server's that we do not have says just that, and does not pass for a typing error.
 
+One deliberate difference: ``-p 0`` takes any free port, as everywhere else on Unix, where
+nats-server takes it for "not given". (``-m 0`` means "no monitor" to both.)
+
 Cost: microseconds. Pure: prints nothing, exits nowhere, touches no file; `broker.__main__` does.
 """
 

@@ -141,7 +141,7 @@ class Server:
         try:
             return Listener(self.reactor, (options.host, port), self.admit, backlog=options.backlog)
         except OSError as error:
-            where = _address(options.host, options.port)
+            where = _address(options.host, port)
             raise _explained(f"Error listening on port: {where}", error) from error
 
     def _start_monitor(self) -> Monitor:

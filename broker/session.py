@@ -98,6 +98,7 @@ class Session:
         "_judged",
         "_limits",
         "_messages",
+        "_opened",
         "_ping_sent",
         "_pings_out",
         "_plane",
@@ -131,6 +132,7 @@ class Session:
         self.identity: Identity | None = None
         self.closed: Closed | None = None
         self.rtt = 0.0
+        self._opened = 0.0
         self.last_activity = 0.0
         self._client_ip = client_ip
         self._plane = plane
@@ -151,7 +153,7 @@ class Session:
 
     def open(self, now: float) -> None:
         """Greets the client.  Call once, first."""
-        self.last_activity = now
+        self.last_activity = self._opened = now
         self.send_info()
         self._wire.set_ping_timer(self._limits.ping_interval)
 
@@ -205,8 +207,8 @@ class Session:
     def close(self, reason: Closed) -> None:
         """Ends the session from our side, after what is queued.  Idempotent."""
         if self.closed is None:
+            self._wire.close(reason)  # first, while it can still see what there was to close
             self.on_closed(reason)
-            self._wire.close(reason)
 
     # --- verdicts
 
@@ -328,6 +330,8 @@ class Session:
 
     def _ping(self, _op: ops.Ping, now: float) -> None:
         self.last_activity = now
+        if not self.rtt:
+            self.rtt = now - self._opened  # until a PONG tells better, as nats-server does
         self._plane.send(self.link, codec.PONG)
         if self._connected and not self._greeted:
             self._greeted = True

@@ -35,9 +35,13 @@ _MODULE = """\
 ```{{eval-rst}}
 .. automodule:: {name}
    :members:
+   :inherited-members: {foreign}
    :show-inheritance:
 ```
 """
+#: Classes whose methods are told at their own place, and not again at those that inherit them.
+_FOREIGN = ("object", "BaseException", "Enum", "tuple", "Mapping", "BaseSelector", "Handler")
+_TOLD = ("Reactor", "Demultiplexer", "StreamHandler", "Instrument", "Delivery")
 _MARKED = re.compile(r"(`+)(.+?)\1|(\*\*?)(?=[A-Za-z])[^*`]*[\w.:;?!]\3(?!\w)", re.DOTALL)
 _SPECIAL = re.compile(r"([\\*|])|(?<=\w)(_)(?!\w)")
 _LAID_OUT = re.compile(r"^(\s|[-*+|=>] |\w+[.)] )")
@@ -49,7 +53,8 @@ def list_modules(_app: Sphinx, _name: str, source: list[str]) -> None:
 
 
 def _reference(package: str) -> str:
-    return "\n".join(_MODULE.format(name=name) for name in _module_names(package))
+    foreign = ", ".join(_FOREIGN + _TOLD)
+    return "\n".join(_MODULE.format(name=name, foreign=foreign) for name in _module_names(package))
 
 
 def _module_names(package: str) -> list[str]:

@@ -94,7 +94,9 @@ class Timer:
     def describe(self) -> str:
         """Return what this is, for a log line."""
         kind = f"timer every {self.period:g} s" if self.period else "timer"
-        return f"{kind}{'' if self.armed else ' (done)'}"
+        if not self.armed:
+            return f"{kind} (done)"
+        return f"{kind} for {getattr(self._callback, '__qualname__', repr(self._callback))}"
 
     def _release(self) -> None:
         # A cancelled entry may stay in the heap for long; what it would have called must not.

@@ -70,7 +70,7 @@ def collect(plan: Plan, selector: type[selectors.BaseSelector]) -> unittest.Test
 def _selectors(plan: Plan, selector: type[selectors.BaseSelector]) -> unittest.TestSuite:
     theirs = _import("test.test_selectors")
     bases: tuple[type, ...] = (theirs.BaseSelectorTestCase, unittest.TestCase)
-    if plan.backend not in ("select", "own"):
+    if plan.backend != "select":
         # These register more descriptors than select(2) can name.
         bases = (theirs.ScalableSelectorMixIn, *bases)
     case = type("OurSelectorTestCase", bases, {"SELECTOR": selector})

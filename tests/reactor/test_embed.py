@@ -256,6 +256,18 @@ def test_a_regular_file_is_served_although_no_kernel_set_takes_it(
         handle.close()
 
 
+def test_a_regular_file_that_the_host_adds_between_turns_is_noticed(
+    reactor: Reactor, host: PlainHost, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    with (tmp_path / "file").open("w+") as file:
+        attach(reactor, host)
+        reactor.register(file, READ, lambda ready: heard.append("file"), once=True)
+
+        assert host.turn(LIMIT), "the host was not told"
+        assert ["file"] == heard
+
+
 # --- asyncio ------------------------------------------------------------------------------------
 
 

@@ -82,6 +82,50 @@ def test_04_a_program_that_is_started_inherits_none_of_our_descriptors(
         sock.close()
 
 
+#: Forks while another thread is just handing something over; that thread is not in the child.
+FORK_IN_MID_CALL = """
+import os, signal, sys, threading
+from reactor import Reactor
+
+reactor = Reactor(backend=sys.argv[1])
+held, done = threading.Event(), threading.Event()
+
+def be_in_the_middle_of_a_call():
+    with reactor._lock:
+        held.set()
+        done.wait(20)
+
+thread = threading.Thread(target=be_in_the_middle_of_a_call)
+thread.start()
+assert held.wait(20)
+child = os.fork()
+if child == 0:
+    signal.alarm(10)  # ends the child if it waits for the lock
+    reactor.stop()
+    reactor.close()
+    os._exit(7)
+done.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+reactor.close()
+"""
+
+
+def test_04_a_child_does_not_wait_for_a_lock_whose_owner_stayed_with_the_parent(
+    backend: str,
+) -> None:
+    # Python 3.12 warns of such a fork; what is shown here is what comes after it.
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK_IN_MID_CALL, backend],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
 def _is_open(fd: int) -> bool:
     try:
         os.fstat(fd)
