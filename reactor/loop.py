@@ -262,7 +262,6 @@ class Reactor(Turn):
         """
         self.demultiplexer.rebuild()
         self._handles.demultiplexer = self.demultiplexer
-        self._lock = threading.RLock()
         self._forked = False
         if self._thread != threading.get_ident():
             self._running = False  # the thread that was in a turn stayed with the parent
@@ -385,6 +384,7 @@ def _mark_forked() -> None:
         reactor._forked = True
         reactor._handles.demultiplexer = Forked()
         reactor._asleep = False  # the child must not write to the parent's pipe
+        reactor._lock = threading.RLock()  # its owner may be a thread that stayed with the parent
 
 
 os.register_at_fork(after_in_child=_mark_forked)
