@@ -7,7 +7,6 @@ every wait ends with what it waits for, and has a deadline.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import socket
@@ -23,7 +22,8 @@ import pytest
 from reactor import CloseKind, Listener, Reactor, Stream, listen
 from reactor.budgets import HANGUP_PATIENCE, READ_SIZE
 from reactor.events import READ
-from tests.support.recorder import DEADLINE, Bottomless, Closer, Recorder, turn_until
+from tests.support.fake_sockets import Grudging
+from tests.support.streams import PATIENCE, Recorder, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def reactor(backend: str) -> Iterator[Reactor]:
 def pair() -> Iterator[Pair]:
     """Two connected sockets: ours, for a stream, and the peer's, which never waits long."""
     ours, peer = socket.socketpair()
-    peer.settimeout(DEADLINE)
+    peer.settimeout(PATIENCE)
     yield ours, peer
     ours.close()
     peer.close()
@@ -59,8 +59,8 @@ def test_04_a_program_that_is_started_inherits_none_of_our_descriptors(
     """Even if it is started by somebody who closes nothing, as `os.system` does."""
     guests: list[Any] = []
     listener = Listener(reactor, ("127.0.0.1", 0), lambda sock, _: guests.append(sock))
-    client = socket.create_connection(listener.addresses[0], DEADLINE)
-    turn_until(reactor, lambda: guests)
+    client = socket.create_connection(listener.addresses[0], PATIENCE)
+    wait_for(reactor, lambda: guests)
     if reactor.demultiplexer.features.pollable:
         reactor.fileno()
     own = {int(name) for name in os.listdir("/proc/self/fd")}
@@ -141,17 +141,17 @@ def test_05_a_peer_that_leaves_while_reading_is_paused_does_not_make_the_loop_sp
     reactor: Reactor, pair: Pair
 ) -> None:
     ours, peer = pair
-    handler = Closer()
+    handler = Recorder()
     stream = Stream(reactor, ours, handler)
-    turn_until(reactor, lambda: handler.happened)
+    wait_for(reactor, lambda: handler.events)
     stream.pause_reading()
     peer.send(b"last words")
     peer.close()
     reactor.run_once(0)
     assert [reactor.run_once(0) for _ in range(2 * HANGUP_PATIENCE)] == [0] * 2 * HANGUP_PATIENCE
     stream.resume_reading()
-    turn_until(reactor, lambda: handler.reasons)
-    assert handler.happened == ["open", "data", "eof", "close"]
+    wait_for(reactor, lambda: handler.closed)
+    assert handler.events == ["open", "data", "eof", "close"]
 
 
 # --- 6: half close -------------------------------------------------------------------------------
@@ -159,33 +159,33 @@ def test_05_a_peer_that_leaves_while_reading_is_paused_does_not_make_the_loop_sp
 
 def test_06_a_peer_that_ends_its_side_can_still_be_answered(reactor: Reactor, pair: Pair) -> None:
     ours, peer = pair
-    handler = Recorder()
+    handler = Recorder(eof=lambda stream: None)  # does not close
     stream = Stream(reactor, ours, handler)
     peer.send(b"question")
     peer.shutdown(socket.SHUT_WR)
-    turn_until(reactor, lambda: "eof" in handler.happened)
+    wait_for(reactor, lambda: "eof" in handler.events)
     assert not stream.closed
     stream.write(b"answer")
     stream.close()
-    turn_until(reactor, lambda: handler.reasons)
+    wait_for(reactor, lambda: handler.closed)
     assert receive_all(peer) == b"answer"
-    assert handler.happened == ["open", "data", "eof", "close"]
-    assert handler.reasons[0].kind is CloseKind.EOF
+    assert handler.events == ["open", "data", "eof", "close"]
+    assert handler.kind is CloseKind.EOF
 
 
 def test_06_we_may_end_our_side_and_go_on_reading(reactor: Reactor, pair: Pair) -> None:
     ours, peer = pair
-    handler = Recorder()
+    handler = Recorder(eof=lambda stream: None)  # does not close
     stream = Stream(reactor, ours, handler)
     stream.write(b"question")
     stream.write_eof()
-    turn_until(reactor, lambda: stream.stats().bytes_out)
+    wait_for(reactor, lambda: stream.stats().bytes_out)
     assert receive_all(peer) == b"question"
     peer.send(b"answer")
     peer.close()
-    turn_until(reactor, lambda: handler.reasons)
-    assert handler.received == b"answer"
-    assert handler.reasons[0].kind is CloseKind.EOF
+    wait_for(reactor, lambda: handler.closed)
+    assert handler.data == b"answer"
+    assert handler.kind is CloseKind.EOF
 
 
 def test_06_everything_sent_before_a_close_is_delivered_before_the_end(
@@ -197,29 +197,14 @@ def test_06_everything_sent_before_a_close_is_delivered_before_the_end(
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(sent))
     peer.sendall(sent)
     peer.close()
-    handler = Closer()
+    handler = Recorder()
     Stream(reactor, ours, handler)
-    turn_until(reactor, lambda: handler.reasons)
-    assert handler.received == sent
-    assert handler.happened == ["open", "data", "eof", "close"]
+    wait_for(reactor, lambda: handler.closed)
+    assert handler.data == sent
+    assert handler.events == ["open", "data", "eof", "close"]
 
 
 # --- 22: partial writes --------------------------------------------------------------------------
-
-
-class Grudging(Bottomless):
-    """A socket that takes one byte at a time, and nothing at every other try."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.got = bytearray()
-        self._willing = itertools.cycle([True, False])
-
-    def send(self, data: bytes | memoryview, /) -> int:
-        if not next(self._willing):
-            raise BlockingIOError(errno.EAGAIN, "not now")
-        self.got += data[:1]
-        return 1
 
 
 def test_22_bytes_leave_whole_and_in_order_through_a_socket_that_takes_one_at_a_time(
@@ -239,9 +224,9 @@ def test_22_bytes_leave_whole_and_in_order_through_a_socket_that_takes_one_at_a_
     for chunk in chunks:
         stream.write(chunk)
     stream.close()
-    turn_until(reactor, lambda: handler.reasons)
+    wait_for(reactor, lambda: handler.closed)
     assert sock.got == b"".join(chunks)
-    assert handler.reasons[0].kind is CloseKind.LOCAL
+    assert handler.kind is CloseKind.LOCAL
     assert (stream.pending, stream.stats().dropped) == (0, 0)
 
 
@@ -267,7 +252,7 @@ def test_22_what_the_kernel_has_no_room_for_is_kept_and_follows_in_order(
     peer.setblocking(False)
     total = sum(sizes) + len(buffer)
     sip = reactor.register(peer, READ, lambda ready: received.extend(peer.recv(997)))
-    turn_until(reactor, lambda: len(received) == total)
+    wait_for(reactor, lambda: len(received) == total)
     sip.close()
     assert received == b"".join(chunks) + b"y" * 10_000
     assert stream.stats().bytes_out == len(received)
@@ -319,11 +304,12 @@ def test_23_what_arrived_before_a_reset_is_delivered_and_what_could_not_leave_is
     peer.send(b"last words")
     peer.close()
     stream.write(b"too late")
-    turn_until(reactor, lambda: handler.reasons)
-    assert handler.received == b"last words"
-    assert handler.happened == ["open", "data", "close"]
-    assert handler.reasons[0].kind is CloseKind.RESET
-    assert isinstance(handler.reasons[0].error, BrokenPipeError)
+    wait_for(reactor, lambda: handler.closed)
+    assert handler.data == b"last words"
+    assert handler.events == ["open", "data", "close"]
+    assert handler.kind is CloseKind.RESET
+    assert handler.reason is not None
+    assert isinstance(handler.reason.error, BrokenPipeError)
     assert stream.stats().dropped == len(b"too late")
 
 
@@ -331,7 +317,7 @@ def test_23_a_write_after_the_end_is_a_counted_no_op(reactor: Reactor, pair: Pai
     handler = Recorder()
     stream = Stream(reactor, pair[0], handler)
     stream.close()
-    turn_until(reactor, lambda: handler.reasons)
+    wait_for(reactor, lambda: handler.closed)
     stream.write(b"x")
     stream.writelines([b"y", b"z"])
     assert reactor.run_once(0) == 0
@@ -339,16 +325,16 @@ def test_23_a_write_after_the_end_is_a_counted_no_op(reactor: Reactor, pair: Pai
 
 
 def test_23_a_connection_reset_by_tcp_ends_with_that_reason(reactor: Reactor) -> None:
-    handler = Closer()
+    handler = Recorder()
     listener = listen(reactor, ("127.0.0.1", 0), lambda: handler)
-    peer = socket.create_connection(listener.addresses[0], DEADLINE)
-    turn_until(reactor, lambda: handler.happened)
+    peer = socket.create_connection(listener.addresses[0], PATIENCE)
+    wait_for(reactor, lambda: handler.events)
     # Closing with a linger of no time discards what there is, and sends a reset.
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
-    turn_until(reactor, lambda: handler.reasons)
-    assert handler.happened == ["open", "close"]
-    assert handler.reasons[0].kind is CloseKind.RESET
+    wait_for(reactor, lambda: handler.closed)
+    assert handler.events == ["open", "close"]
+    assert handler.kind is CloseKind.RESET
 
 
 # --- 24: closing in the middle of everything -----------------------------------------------------
@@ -364,17 +350,17 @@ def test_24_a_stream_that_is_closed_from_within_its_own_data_hears_of_its_end_on
             stream.abort()
             stream.abort()
             stream.close()
-            assert "close" not in self.happened, "not from within the call that closes"
+            assert "close" not in self.events, "not from within the call that closes"
 
     handler = Abrupt()
     Stream(reactor, pair[0], handler)
     pair[1].send(bytes(3 * READ_SIZE))
     pair[1].close()
-    turn_until(reactor, lambda: handler.reasons)
+    wait_for(reactor, lambda: handler.closed)
     for _ in range(3):
         reactor.run_once(0)
-    assert handler.happened == ["open", "data", "close"]
-    assert len(handler.received) <= READ_SIZE
+    assert handler.events == ["open", "data", "close"]
+    assert len(handler.data) <= READ_SIZE
 
 
 def test_24_a_stream_that_is_closed_by_another_in_the_same_batch_hears_nothing_more(
@@ -395,8 +381,8 @@ def test_24_a_stream_that_is_closed_by_another_in_the_same_batch_hears_nothing_m
     reactor.run_once(0)
     pair[1].send(b"x")
     its_peer.send(b"x")
-    turn_until(reactor, lambda: handlers[0].reasons or handlers[1].reasons)
+    wait_for(reactor, lambda: handlers[0].closed or handlers[1].closed)
     reactor.run_once(0)
-    happened = sorted(handler.happened for handler in handlers)
+    happened = sorted(handler.events for handler in handlers)
     assert happened == [["open", "close"], ["open", "data"]]
     its_peer.close()

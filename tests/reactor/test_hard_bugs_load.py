@@ -10,14 +10,12 @@ import itertools
 import json
 import os
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +24,9 @@ from reactor.budgets import ACCEPT_BUDGET, READ_BUDGET, READ_SIZE, WRITE_BUDGET
 from reactor.errors import LimitError
 from reactor.events import READ
 from reactor.tls import TlsSession
-from tests.support.recorder import DEADLINE, Bottomless, Recorder, turn_until
+from tests.support.certificates import client_session, server_context
+from tests.support.fake_sockets import Bottomless
+from tests.support.streams import PATIENCE, Recorder, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ def reactor(backend: str) -> Iterator[Reactor]:
 def pair() -> Iterator[Pair]:
     """Two connected sockets: ours, for a stream, and the peer's, which never waits long."""
     ours, peer = socket.socketpair()
-    peer.settimeout(DEADLINE)
+    peer.settimeout(PATIENCE)
     yield ours, peer
     ours.close()
     peer.close()
@@ -164,7 +164,7 @@ def test_08_a_peer_that_floods_us_does_not_keep_a_quiet_one_waiting(
         before = flooded.delivered
         pair[1].send(b"x")
         reactor.run_once(0)
-        assert len(quiet.received) == number, "heard in the same turn"
+        assert len(quiet.data) == number, "heard in the same turn"
         assert READ_SIZE <= flooded.delivered - before < READ_BUDGET + READ_SIZE
     its_peer.close()
 
@@ -181,7 +181,7 @@ def test_08_a_peer_that_takes_everything_does_not_keep_the_loop_to_itself(
     taken: list[int] = []
     while not taken or stream.pending:
         before = sock.taken
-        reactor.run_once(DEADLINE)
+        reactor.run_once(PATIENCE)
         taken.append(sock.taken - before)
     assert taken == [WRITE_BUDGET] * 3
 
@@ -194,18 +194,18 @@ def test_30_a_burst_of_connections_is_accepted_in_growing_steps_up_to_a_bound(
 ) -> None:
     guests: list[socket.socket] = []
     listener = Listener(reactor, ("127.0.0.1", 0), lambda sock, _: guests.append(sock), backlog=256)
-    clients = [socket.create_connection(listener.addresses[0], DEADLINE) for _ in range(200)]
+    clients = [socket.create_connection(listener.addresses[0], PATIENCE) for _ in range(200)]
     accepted = []
     while len(guests) < len(clients):
         before = len(guests)
-        reactor.run_once(DEADLINE)
+        reactor.run_once(PATIENCE)
         accepted.append(len(guests) - before)
     low, high = ACCEPT_BUDGET
     assert (low, high) == (1, 64)
     assert accepted == [1, 2, 4, 8, 16, 32, 64, 64, 9]
     for _ in range(10):
-        clients.append(socket.create_connection(listener.addresses[0], DEADLINE))
-        reactor.run_once(DEADLINE)
+        clients.append(socket.create_connection(listener.addresses[0], PATIENCE))
+        reactor.run_once(PATIENCE)
     assert listener.stats().budget <= 2, "a quiet door costs one accept at a time again"
     for sock in guests + clients:
         sock.close()
@@ -215,13 +215,13 @@ def test_30_while_a_burst_is_accepted_those_inside_are_served(reactor: Reactor, 
     inside = Recorder()
     Stream(reactor, pair[0], inside)
     listener = listen(reactor, ("127.0.0.1", 0), Recorder, backlog=256)
-    clients = [socket.create_connection(listener.addresses[0], DEADLINE) for _ in range(100)]
+    clients = [socket.create_connection(listener.addresses[0], PATIENCE) for _ in range(100)]
     reactor.run_once(0)
     for number in range(1, 6):
         pair[1].send(b"x")
         reactor.run_once(0)
-        assert len(inside.received) == number
-    turn_until(reactor, lambda: listener.stats().accepted == len(clients))
+        assert len(inside.data) == number
+    wait_for(reactor, lambda: listener.stats().accepted == len(clients))
     for sock in clients:
         sock.close()
 
@@ -229,44 +229,29 @@ def test_30_while_a_burst_is_accepted_those_inside_are_served(reactor: Reactor, 
 # --- 31: bytes inside the TLS layer --------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def contexts(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For a server called `here`, and for a client that trusts it."""
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("here").configure_cert(server)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(client)
-    return server, client
-
-
 class Sipping(Recorder):
     """Stops reading after every piece, and goes on in the next turn."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        super().__init__()
+        self.reactor = reactor
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         super().on_data(stream, data)
         stream.pause_reading()
         self.reactor.call_soon(stream.resume_reading)
 
-    def __init__(self, reactor: Reactor) -> None:
-        super().__init__()
-        self.reactor = reactor
-
 
 def test_31_plaintext_that_waits_inside_tls_is_delivered_though_the_socket_is_silent(
-    reactor: Reactor, pair: Pair, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+    reactor: Reactor, pair: Pair
 ) -> None:
     """One read of the socket brings forty records; no event will tell of the last thirty-nine."""
     ours, peer = pair
     handler = Recorder()
-    stream = Stream(reactor, ours, handler, tls=TlsSession(contexts[0], server_side=True))
-    client = TlsSession(contexts[1], server_side=False, server_hostname="here")
+    stream = Stream(reactor, ours, handler, tls=TlsSession(server_context(), server_side=True))
+    client = client_session()
     peer.setblocking(False)
-    while not (client.handshake() and handler.happened):
+    while not (client.handshake() and handler.events):
         peer.sendall(client.output())
         reactor.run_once(0)
         try:
@@ -290,28 +275,28 @@ def test_31_plaintext_that_waits_inside_tls_is_delivered_though_the_socket_is_si
     for record in records:
         client.write(record)
     peer.sendall(client.output())
-    turn_until(reactor, lambda: len(received) == len(records))
+    wait_for(reactor, lambda: len(received) == len(records))
     assert received == records
     stream.abort()
     reactor.run_once(0)
 
 
 def test_31_an_end_that_waits_behind_such_plaintext_comes_after_it(
-    reactor: Reactor, pair: Pair, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+    reactor: Reactor, pair: Pair
 ) -> None:
     ours, peer = pair
     answers, questions = Sipping(reactor), Recorder()
-    server = Stream(reactor, ours, answers, tls=TlsSession(contexts[0], server_side=True))
-    session = TlsSession(contexts[1], server_side=False, server_hostname="here")
+    server = Stream(reactor, ours, answers, tls=TlsSession(server_context(), server_side=True))
+    session = client_session()
     client = Stream(reactor, peer, questions, tls=session)
-    turn_until(reactor, lambda: questions.happened)
+    wait_for(reactor, lambda: questions.events)
     client.write(bytes(3 * READ_SIZE))
     client.write_eof()
-    turn_until(reactor, lambda: "eof" in answers.happened)
-    assert len(answers.received) == 3 * READ_SIZE
+    wait_for(reactor, lambda: "eof" in answers.events)
+    assert len(answers.data) == 3 * READ_SIZE
     server.close()
-    turn_until(reactor, lambda: answers.reasons)
-    assert answers.reasons[0].kind is CloseKind.EOF
+    wait_for(reactor, lambda: answers.closed)
+    assert answers.kind is CloseKind.EOF
 
 
 # --- 32: back pressure ---------------------------------------------------------------------------
@@ -388,11 +373,11 @@ def test_32_a_relay_between_two_speeds_neither_stops_nor_hoards_nor_loses(
                 drain.close()
 
         drain = reactor.register(sink, READ, drink)
-        turn_until(reactor, lambda: drain.closed)
+        wait_for(reactor, lambda: drain.closed)
         assert received == sent
         # A pause is told in the next turn; until it acts, that turn's read may come on top.
         assert relay.highest <= high + 2 * READ_BUDGET
-        pressure = [word for word in outlet.happened if word in ("pause", "resume")]
+        pressure = [word for word in outlet.events if word in ("pause", "resume")]
         assert pressure == ["pause", "resume"] * (len(pressure) // 2) + ["pause"] * (
             len(pressure) % 2
         )
@@ -408,17 +393,15 @@ def test_32_small_writes_around_the_high_mark_do_not_make_the_producer_stop_and_
     stream = Stream(reactor, ours, handler, high_water=50_000, low_water=10_000)
     reactor.run_once(0)
     stream.write(bytes(100_000))
-    turn_until(reactor, lambda: "pause" in handler.happened)
+    wait_for(reactor, lambda: "pause" in handler.events)
     while stream.pending > 10_000:
-        assert handler.happened == ["open", "pause"], (
-            "told once, whatever happens between the marks"
-        )
+        assert handler.events == ["open", "pause"], "told once, whatever happens between the marks"
         if stream.pending < 50_000:
             stream.write(b"x")
         peer.recv(4_000)
         reactor.run_once(0)
-    turn_until(reactor, lambda: "resume" in handler.happened)
-    assert handler.happened == ["open", "pause", "resume"]
+    wait_for(reactor, lambda: "resume" in handler.events)
+    assert handler.events == ["open", "pause", "resume"]
     stream.abort()
 
 
