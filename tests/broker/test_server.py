@@ -7,7 +7,6 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from broker.errors import Closed
 from broker.server import Server
 from reactor import Reactor
 from reactor.testing import MemorySocket
-from tests.support.virtual_broker import QUIET, VirtualBroker, VirtualClient
+from tests.support.virtual_broker import QUIET, VirtualBroker, flood, slow_broker
 
 TOKEN = b'CONNECT {"verbose":false,"auth_token":"t"}\r\n'
 
@@ -171,16 +170,6 @@ def test_nothing_of_a_connection_is_left_in_the_reactor_when_it_is_over() -> Non
 
 
 # --------------------------------------------------------------------------------- slow consumers
-
-
-def flood(publisher: VirtualClient, messages: int, size: int = 1000) -> None:
-    for _ in range(messages):
-        publisher.send(b"PUB a %d\r\n%s\r\n" % (size, b"x" * size))
-
-
-def slow_broker(**settings: Any) -> VirtualBroker:
-    known: dict[str, Any] = {"max_payload": 1000, "max_pending": 10_000}
-    return VirtualBroker(**(known | settings))
 
 
 def test_whoever_does_not_read_is_closed_without_a_word_and_nobody_else_notices(

@@ -12,7 +12,7 @@ from broker.connection import Connection
 from broker.server import CLOSE_GRACE
 from broker.session import Session
 from reactor.errors import DescriptorLimitError
-from tests.support.virtual_broker import QUIET, VirtualBroker
+from tests.support.virtual_broker import QUIET, VirtualBroker, flood, slow_broker
 
 TOKEN = b'CONNECT {"verbose":false,"auth_token":"t"}\r\n'
 

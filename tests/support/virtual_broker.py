@@ -113,3 +113,15 @@ class VirtualClient:
             return False
         except ConnectionResetError:
             return True
+
+
+def flood(publisher: VirtualClient, messages: int, size: int = 1000) -> None:
+    """Publish to `a`, more than a slow subscriber of `a` can take."""
+    for _ in range(messages):
+        publisher.send(b"PUB a %d\r\n%s\r\n" % (size, b"x" * size))
+
+
+def slow_broker(**settings: Any) -> VirtualBroker:
+    """A broker that soon finds a subscriber too slow."""
+    known: dict[str, Any] = {"max_payload": 1000, "max_pending": 10_000}
+    return VirtualBroker(**(known | settings))
