@@ -74,13 +74,27 @@ docs: $(VENV)/.docs.stamp  ## the documentation, warnings as errors, into docs/_
 bench: $(VENV)/.bench.stamp  ## the ring benchmark over every demultiplexer
 	$(BIN)/python -m bench ring $(BENCH_ARGS)
 
+# The C is tested in a copy of the tree, built with sanitizers; what they find ends the run.
+SANITIZE := build/sanitize
+SANITIZED_TESTS := tests/reactor/test_demux.py tests/reactor/test_handles.py tests/reactor/test_hard_bugs_*.py \
+                   tests/reactor/test_stream*.py tests/reactor/test_lane.py tests/epoll_ext
+
+.PHONY: sanitize
+sanitize: $(VENV)/.dev.stamp  ## the C path under AddressSanitizer and UBSan
+	rm -rf $(SANITIZE) && mkdir -p $(SANITIZE)
+	cp -r _epoll_ext reactor tests pyproject.toml README.md LICENSE $(SANITIZE)/ && rm -f $(SANITIZE)/_epoll_ext/_native*
+	cd $(SANITIZE) && CFLAGS='-Werror -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	    $(CURDIR)/$(BIN)/python _epoll_ext/build.py >/dev/null
+	cd $(SANITIZE) && LD_PRELOAD="$$(cc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider --backend epoll_c $(SANITIZED_TESTS)
+
 .PHONY: dist
 dist: $(VENV)/.dev.stamp  ## source distribution and wheel, into dist/
 	$(BIN)/python -m build
 
 .PHONY: clean
 clean:  ## remove all that these commands have made
-	rm -rf $(VENV) docs/_build dist build htmlcov .coverage .coverage.* *.egg-info
+	rm -rf _epoll_ext/_native* $(VENV) docs/_build dist build htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -18,6 +18,10 @@ MAX_WAIT: Final = 35 * 60.0
 #: (2 us against 13 to 21 us measured), and below 16 KiB bulk transfers pay per call.
 READ_SIZE: Final = 64 * 1024
 
+#: Bytes that a demultiplexer in C asks of a stream at first; it doubles up to READ_SIZE while they
+#: are filled. The same number as RX_FIRST in `_epoll_ext/epoll.h`.
+RECEIVE_FIRST: Final = 4 * 1024
+
 #: Bytes read from one stream in one turn, before the others have their go.
 READ_BUDGET: Final = 256 * 1024
 

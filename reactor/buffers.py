@@ -138,9 +138,12 @@ class SendQueue:
         return data
 
     def put_back(self, data: bytes, sent: int) -> None:
-        """Give back what `take_small` took, less the `sent` bytes that the kernel did take."""
-        self._blocks.append(memoryview(data)[sent:])
-        self.size = len(data) - sent
+        """Give back what was taken to be sent, less the `sent` bytes that the kernel did take.
+
+        It goes in front of what was added since.
+        """
+        self._blocks.insert(self._first, memoryview(data)[sent:])
+        self.size += len(data) - sent
 
     def extend(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Add each of `chunks`, in order. On a TypeError those before the bad one are added."""

@@ -74,7 +74,9 @@ class Handle:
         "last_fired",
         "name",
         "on_shutdown",
+        "over",
         "owned",
+        "received",
         "site",
     )
 
@@ -107,6 +109,10 @@ class Handle:
         self.fired = 0
         self.last_fired: float | None = None
         self.site: Site | None = None
+        #: What a backend that receives for streams has received: bytes, and then the end (EOFError)
+        #: or the failure.
+        self.received: bytes | None = None
+        self.over: OSError | EOFError | None = None
         #: Called instead of `close` when the reactor closes: with False to ask for a graceful end,
         #: with True when time is up.
         self.on_shutdown: Callable[[bool], object] | None = None

@@ -29,6 +29,12 @@ __all__ = [
 VARIABLE = "REACTOR_BACKEND"
 
 
+def _epoll_c() -> Demultiplexer:
+    from reactor.demux._epoll_c import EpollCDemultiplexer
+
+    return EpollCDemultiplexer()
+
+
 def _epoll() -> Demultiplexer:
     from reactor.demux._epoll import EpollDemultiplexer
 
@@ -49,6 +55,7 @@ def _select() -> Demultiplexer:
 
 #: Name to opener, best first. An opener raises if its backend does not work on this machine.
 BACKENDS: dict[str, Callable[[], Demultiplexer]] = {
+    "epoll_c": _epoll_c,
     "epoll": _epoll,
     "poll": _poll,
     "select": _select,

@@ -19,7 +19,7 @@ The contract, which one suite (`tests/reactor/test_demux.py`) checks on every ba
 
 None of this is thread-safe: a demultiplexer belongs to the thread that waits on it.
 
-Floor 1: imports `reactor.errors` and `reactor.events` only.
+Floor 1: imports `reactor.errors` and `reactor.sources` only.
 """
 
 from __future__ import annotations
@@ -27,9 +27,50 @@ from __future__ import annotations
 import abc
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from reactor.errors import RegistrationError, UnsupportedError
+from reactor.sources import Source
+
+
+class Lane(Source, Protocol):
+    """The fast lane: a backend that moves the bytes of plain streams in bulk.
+
+    It receives during the wait, and it sends what a turn has written in one call. A stream that has
+    only small, plain things to say uses it; for everything else it falls back to its own calls, so
+    a lane may refuse anything. It is a source like a flusher: the loop fires it at the turn's end.
+    """
+
+    def receive(self, fd: int, /) -> None:
+        """Receive for `fd` in each wait from now on, as long as READ is watched for.
+
+        What comes is put into its token before that is returned as ready: bytes are added to
+        `token.received`; the end of the stream, or its failure, becomes `token.over`.
+        """
+        ...
+
+    def push(self, rider: Rider, fd: int, data: bytes, /) -> bool:
+        """Take `data` to be sent to `fd` when the lane is flushed, or refuse (False).
+
+        The first push of a turn makes the lane ask for a flush. What the kernel does not take comes
+        back by `rider._on_unsent`.
+        """
+        ...
+
+    def cancel(self, rider: Rider, /) -> None:
+        """Forget what `rider` has pushed: its descriptor is about to be closed."""
+        ...
+
+
+class Rider(Protocol):
+    """A stream, as a lane sees it."""
+
+    #: Bytes that it has pushed in this turn.
+    _pushed: int
+
+    def _on_unsent(self, data: bytes, sent: int, /) -> None:
+        """Of `data`, the kernel has taken only `sent` bytes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +163,9 @@ class Demultiplexer(abc.ABC):
             f"the {self.features.name} backend keeps nothing in the kernel, so it has no descriptor"
             " that another loop could watch; use backend='epoll' to embed this reactor"
         )
+
+    #: What this backend does for streams beyond the contract, if anything.
+    lane: Lane | None = None
 
     @property
     def always_ready(self) -> bool:

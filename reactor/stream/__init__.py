@@ -85,7 +85,7 @@ class Stream(Input):
         """Return counters and state as a frozen record."""
         return StreamStats(
             bytes_in=self._bytes_in,
-            bytes_out=self._bytes_out,
+            bytes_out=self._bytes_out - self._pushed,
             pending=self.pending,
             dropped=self._dropped,
             refused_writes=self._refused,
@@ -145,6 +145,8 @@ class Stream(Input):
             tls.feed(self._inbox.take(len(self._inbox)))
         tls.feed(received)
         self._tls = tls
+        self._plain = False
+        self._lane = None
         tls.carrying = self.pending > 0
         self._queue = None  # what is in it stays in `_wire`, and goes out as it is
         self._later(self._start_handshake)

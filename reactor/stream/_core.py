@@ -80,10 +80,13 @@ class Core(ABC):
         "_idle_timeout",
         "_idle_timer",
         "_inbox",
+        "_lane",
         "_last_active",
         "_marks",
         "_peer",
+        "_plain",
         "_pumping",
+        "_pushed",
         "_queue",
         "_reactor",
         "_read_throttle",
@@ -150,6 +153,12 @@ class Core(ABC):
         if write_limit is not None:
             self._write_throttle = Throttle(reactor, write_limit, self._send)
         self._idle_timeout = idle_timeout
+        # Whether bytes go to a real socket, and come from it, as they are and at any time.
+        limited = read_limit is not None or write_limit is not None or idle_timeout is not None
+        self._plain = self._gather > 1 and tls is None and not limited
+        # The backend's fast lane, if it has one, and how many bytes are on it in this turn.
+        self._lane = reactor.demultiplexer.lane if self._plain else None
+        self._pushed = 0
         self._idle_timer: Timer | None = None
         # When the handshake, or a close that has output to write, must be done.
         self._deadline: Timer | None = None
@@ -158,6 +167,8 @@ class Core(ABC):
         self._bytes_in = self._bytes_out = self._dropped = self._refused = 0
         handle = reactor.register(sock, READ, self._on_ready, owned=True, name="stream")
         handle.on_shutdown = self._on_shutdown
+        if self._lane is not None:
+            self._lane.receive(handle.fd)
         self._handle: Handle | None = handle
         self._later(self._begin)
 
@@ -165,7 +176,7 @@ class Core(ABC):
     def pending(self) -> int:
         """Bytes that were written here and that the kernel has not taken yet."""
         queue, wire = self._queue, self._wire
-        size = 0 if queue is None else queue.size
+        size = self._pushed if queue is None else self._pushed + queue.size
         return size if wire is None or wire is queue else size + wire.size
 
     def _begin(self) -> None:

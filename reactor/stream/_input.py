@@ -16,10 +16,11 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Callable
 
-from reactor.budgets import READ_BUDGET, READ_SIZE
+from reactor.budgets import READ_BUDGET, READ_SIZE, RECEIVE_FIRST
 from reactor.buffers import ReceiveBuffer
 from reactor.errors import CloseKind, CloseReason, LimitError, ReactorError
 from reactor.events import READ, WRITE
+from reactor.handles import Handle
 from reactor.stream._core import (
     CLOSED,
     CLOSING,
@@ -52,6 +53,9 @@ class Input(Output):
             self._hold &= ~PAUSED
             self._watch()
             in_kernel = self._inbox is None and self._tls is None and self._reason is None
+            handle = self._handle
+            if handle is not None and handle.received is not None:
+                in_kernel = False
             if not in_kernel or self._hold & ENDED:
                 self._later(self._go_on)
 
@@ -94,6 +98,16 @@ class Input(Output):
 
     def _on_ready(self, ready: int) -> None:
         try:
+            if self._lane is not None and not (self._hold or self._want_write):
+                handle = self._handle
+                assert handle is not None, "a closed stream is never ready"
+                data = handle.received if handle.over is None else None
+                # The usual event of the fast lane: a little, received already.
+                if data is not None and self._inbox is None and len(data) < RECEIVE_FIRST:
+                    handle.received = None
+                    self._bytes_in += len(data)
+                    self.handler.on_data(self, data)
+                    return
             if self._hold & UNOPENED:
                 self._begin()
             if ready & ~WRITE and (not self._hold or self._may_read()):
@@ -106,6 +120,11 @@ class Input(Output):
 
     def _receive(self) -> None:
         """Read from the socket: once if little comes, up to the budget if much does."""
+        handle = self._handle
+        assert handle is not None, "a closed stream is never ready"
+        waiting = handle.received is not None or handle.over is not None
+        if waiting and not self._take_received(handle):
+            return
         budget = READ_BUDGET
         throttle = self._read_throttle
         while True:
@@ -139,6 +158,28 @@ class Input(Output):
             if len(data) < size or self._hold or budget <= 0:
                 return
 
+    def _take_received(self, handle: Handle) -> bool:
+        """Take what the demultiplexer has received for us, and then the end of it.
+
+        Return whether there is likely to be more: it receives powers of two.
+        """
+        data, handle.received = handle.received, None
+        if data:
+            self._bytes_in += len(data)
+            if self._idle_timeout is not None:
+                self._last_active = self._reactor.now()
+            if self._tls is None and self._inbox is None:
+                self.handler.on_data(self, data)
+            else:
+                self._take_in(data)
+        over = handle.over
+        if over is not None and not self._hold & ~PAUSED:
+            handle.over = None
+            self._on_input_end(None if isinstance(over, EOFError) else reason_for(over))
+        if data is None or len(data) < RECEIVE_FIRST or self._hold:
+            return False
+        return len(data) & (len(data) - 1) == 0
+
     def _unthrottle_reading(self) -> None:
         self._hold &= ~THROTTLED
         self._watch()
@@ -170,6 +211,9 @@ class Input(Output):
 
     def _go_on(self) -> None:
         """Deliver what is in memory already, and of a broken connection what the kernel has."""
+        handle = self._handle
+        if handle is not None and handle.received is not None and self._may_read():
+            self._take_received(handle)
         self._pump()
         if self._reason is not None and self._state == OPEN and not self._hold:
             self._receive()

@@ -47,6 +47,16 @@ class Output(Core):
             self._refused += 1
             return
         queue = self._queue
+        lane = self._lane
+        if lane is not None and type(data) is bytes and not (queue or self._want_write):
+            size = len(data)
+            handle = self._handle
+            assert handle is not None, "a closed stream's write side has ended"
+            if self._pushed + size <= self._marks.high and lane.push(self, handle.fd, data):
+                self._bytes_out += size
+                if not lane.armed:
+                    self._reactor.flush_later(lane)
+                return
         if queue is None:
             queue = self._open_queue()
         size = queue.append(data)
@@ -96,25 +106,18 @@ class Output(Core):
         self._reactor.flush_later(self._flusher)
 
     def _flush(self) -> None:
+        """Send what the turn has brought: the usual little in one call, without what more needs."""
         if self._want_write:
             return
         queue = self._queue
-        usual = queue is self._wire and self._gather > 1 and self._write_throttle is None
-        if usual and queue is not None and (data := queue.take_small()):
-            self._send_small(queue, data)
-        else:
+        if queue is None or not self._plain or not (data := queue.take_small()):
             self._send()
-
-    def _send_small(self, queue: SendQueue, data: bytes) -> None:
-        """Hand the kernel the usual little in one call, without what more than that would need."""
+            return
         try:
             sent = self._sock.send(data, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
         except OSError:
             sent = 0
-        if sent:
-            self._bytes_out += sent
-            if self._idle_timeout is not None:
-                self._last_active = self._reactor.now()
+        self._bytes_out += sent
         if sent < len(data):
             queue.put_back(data, sent)
             self._send()  # it knows what to do about a full kernel and about a broken connection
@@ -223,12 +226,21 @@ class Output(Core):
         """Whether there are bytes of the program's that the kernel has not taken."""
         return bool(self._queue) or (bool(self._wire) and (self._tls is None or self._tls.carrying))
 
+    def _on_unsent(self, data: bytes, sent: int) -> None:
+        """Take back what the fast lane could not get rid of. The lane's to call, not yours."""
+        self._bytes_out -= len(data) - sent
+        self._open_queue().put_back(data, sent)
+        self._send()
+
     def _stop_writing(self, reason: CloseReason) -> None:
         self._reason = reason
         self._write_end = SHUT
         self._want_write = False
         self._dropped += self.pending
         self._queue = self._wire = None
+        if self._pushed and self._lane is not None:
+            self._bytes_out -= self._pushed
+            self._lane.cancel(self)
 
     def _fail_tls(self, error: ssl.SSLError) -> None:
         """Note why TLS failed, and tell the peer, if the kernel takes the alert at once."""

@@ -9,6 +9,7 @@ import pytest
 from broker import __version__
 from broker.cli import ELSEWHERE, FLAGS, UsageError, help_text, parse
 from broker.config import Options
+from reactor.demux import available
 
 
 def options(*arguments: str) -> Options:
@@ -110,7 +111,7 @@ def test_the_help_names_every_flag_and_fits_a_terminal() -> None:
         ),
         (
             ["--backend", "kqueue"],
-            "--backend cannot be 'kqueue': choose one of epoll, poll, select",
+            f"--backend cannot be 'kqueue': choose one of {', '.join(available())}",
         ),
         (["-a", ""], "-a cannot be '': it takes a text that is not empty"),
         (["-D=maybe"], "-D cannot be 'maybe': a switch takes true or false, or no value at all"),

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from broker import __version__
+from reactor.demux import available
 from tests.support.raw_client import RawClient
 
 DEADLINE = 20.0
@@ -88,7 +89,7 @@ def test_it_says_what_it_does_in_nats_servers_words() -> None:
     patterns = [
         "Starting reactor-broker",
         f"  Version:  {re.escape(__version__)}",
-        r"  Backend:  (epoll|poll|select)",
+        r"  Backend:  (epoll_c|epoll|poll|select)",
         "  Name:     nova",
         "  ID:       N[A-Z2-7]{55}",
         r"Starting http monitor on 127\.0\.0\.1:\d+",
@@ -146,7 +147,8 @@ def test_a_monitor_port_in_use_is_a_fatal_line_and_status_1() -> None:
         ),
         (
             ["--backend", "kqueue"],
-            "reactor-broker: --backend cannot be 'kqueue': choose one of epoll, poll, select\n",
+            "reactor-broker: --backend cannot be 'kqueue':"
+            f" choose one of {', '.join(available())}\n",
         ),
     ],
 )

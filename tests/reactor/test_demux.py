@@ -324,7 +324,8 @@ def test_a_backend_that_does_not_work_is_passed_over_unless_it_was_asked_for(
         raise OSError("not implemented")
 
     monkeypatch.delenv("REACTOR_BACKEND", raising=False)
-    monkeypatch.setitem(demux.BACKENDS, "epoll", broken)
+    for name in ("epoll_c", "epoll"):
+        monkeypatch.setitem(demux.BACKENDS, name, broken)
     assert demux.available() == ["poll", "select"]
     chosen = demux.open_demultiplexer()
     assert chosen.features.name == "poll"
@@ -359,6 +360,7 @@ def test_a_mask_can_be_said_in_words(mask: int, expected: str) -> None:
 
 def test_features_tell_the_backends_apart() -> None:
     limits = {name: demux.features(name).descriptor_limit for name in demux.available()}
+    limits.pop("epoll_c", None)  # only where the C was built
     assert limits == {"epoll": None, "poll": None, "select": 1024}
 
 
@@ -386,6 +388,6 @@ def test_a_host_does_not_lose_sight_of_a_set_that_was_built_anew(pair: Pair) -> 
 def test_a_backend_says_when_something_is_always_ready(waiter: Demultiplexer) -> None:
     with tempfile.TemporaryFile() as file:
         waiter.register(file.fileno(), READ, 1)
-        assert waiter.always_ready is (waiter.features.name == "epoll")
+        assert waiter.always_ready is waiter.features.name.startswith("epoll")
         waiter.unregister(file.fileno())
         assert waiter.always_ready is False

@@ -127,7 +127,8 @@ def test_pausing_within_on_data_holds_back_the_rest_and_its_end(reactor: Reactor
     wait_for(reactor, lambda: handler.data)
     for _ in range(5):
         reactor.run_once(0)
-    assert (READ_SIZE, ["open", "data"]) == (len(handler.data), handler.events)
+    assert ["open", "data"] == handler.events
+    assert 0 < len(handler.data) <= READ_SIZE
     handler.then.clear()
     stream.resume_reading()
     wait_for(reactor, lambda: handler.closed)
