@@ -21,6 +21,7 @@ class Library(Protocol):
 
     RX_SHIFT: int
     RX_PLAIN: int
+    RX_GREW: int
 
     def rx_open(self, arena_size: int, /) -> Any:
         """Return a new set, or a null pointer."""

@@ -12,6 +12,9 @@
 
 enum { FIRST_SLOTS = 64, FIRST_EVENTS = 256 };
 
+/* See rx_open: the largest block from which the allocator of the GNU library learns, and less. */
+enum { LESSON = 16 * 1024 * 1024 };
+
 /* The slot is free; nobody's interest has this value. */
 #define FREE UINT32_MAX
 
@@ -64,7 +67,12 @@ static int grow_events(rx_set *set, int room) {
     return 0;
 }
 
+static void *volatile lesson; /* volatile, so that no compiler leaves the lesson out */
+
 rx_set *rx_open(int arena_size) {
+    lesson = malloc(LESSON);
+    free(lesson);
+    lesson = NULL;
     rx_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return NULL;
@@ -308,6 +316,7 @@ static int32_t receive(rx_set *set, slot_t *slot, int used) {
 int rx_wait(rx_set *set, int64_t timeout) {
     if (set->changes >= 0)
         apply_changes(set);
+    int room = set->out.room;
     int count = ask_kernel(set, timeout);
     if (count < 0)
         return count;
@@ -315,9 +324,9 @@ int rx_wait(rx_set *set, int64_t timeout) {
     while (count == set->out.room && grow_events(set, 2 * set->out.room) == 0) {
         count = ask_kernel(set, 0);
         if (count < 0)
-            return count;
+            count = 0; /* interrupted: nothing is lost, the next wait reports it */
     }
-    int found = 0, used = 0, ghosts = 0;
+    int found = 0, used = 0, ghosts = 0, grew = set->out.room != room ? RX_GREW : 0;
     set->out.received = 0;
     for (int i = 0; i < count; i++) {
         uint64_t token = set->kernel[i].data.u64;
@@ -347,7 +356,7 @@ int rx_wait(rx_set *set, int64_t timeout) {
     }
     if (ghosts > 0) /* they would wake us for ever: nothing but a new set is rid of them */
         rx_renew(set);
-    return found;
+    return found + grew;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -25,8 +25,9 @@
 /* The bits of `reactor.events`. */
 enum { RX_READ = 1, RX_WRITE = 2, RX_HANGUP = 4 };
 
-/* The results of a wait: an event is ``slot << RX_SHIFT | ready``. */
-enum { RX_SHIFT = 3 };
+/* The results of a wait: an event is ``slot << RX_SHIFT | ready``. RX_GREW is added to the number of
+ * events when the arrays of results have moved. */
+enum { RX_SHIFT = 3, RX_GREW = 1 << 30 };
 
 /* In `sizes`: nothing was received for this event, which is Python's to deal with. A size of 0 is
  * the end of the stream; below RX_PLAIN it is a failure, RX_PLAIN - errno. */
@@ -41,8 +42,7 @@ enum { RX_LARGE = 16 * 1024, RX_LARGE_REST = 64 };
 
 typedef struct rx_set rx_set;
 
-/* What a wait fills in. The arrays move when they grow, so look again after each wait that brought
- * more than `room` events. `arena` holds what was received, end to end in the order of the events,
+/* What a wait fills in. The arrays move when they grow; then look again. `arena` holds what was received, end to end in the order of the events,
  * and is overwritten by the next wait. */
 typedef struct {
     uint32_t *events;
@@ -55,7 +55,13 @@ typedef struct {
     int arena_size;
 } rx_results;
 
-/* A new set, or NULL when there is no memory or no descriptor. */
+/* A new set, or NULL when there is no memory or no descriptor.
+ *
+ * A side effect on the whole process, meant: the C library's allocator gives memory back to the
+ * kernel, and takes it again, whenever the top of its heap is free for the moment, and a loop that
+ * handles a hundred messages of 10 KiB a turn makes it so every turn. One large block that is
+ * allocated and freed teaches it to keep up to 32 MiB. Measured: 32,000 page faults in 14,000 echoes
+ * of 10 KiB without, 300 with; twice the echoes. */
 rx_set *rx_open(int arena_size);
 void rx_close(rx_set *set);
 int rx_fileno(const rx_set *set);
@@ -80,7 +86,7 @@ int rx_remove(rx_set *set, int slot);
 int rx_renew(rx_set *set);
 
 /* Apply the changes, wait at most `timeout` nanoseconds (-1: for ever), receive. Returns the number
- * of events, or -EINTR. */
+ * of events, with RX_GREW added if the arrays have moved, or -EINTR. */
 int rx_wait(rx_set *set, int64_t timeout);
 
 /* Send `count` messages, which lie in `arena` end to end: `sizes[i]` bytes to descriptor `fds[i]`, none

@@ -33,6 +33,7 @@ _ARENA: Final = 1024 * 1024
 _SHIFT: Final = lib.RX_SHIFT
 _READY: Final = (1 << _SHIFT) - 1
 _PLAIN: Final = lib.RX_PLAIN
+_GREW: Final = lib.RX_GREW
 
 
 class EpollCDemultiplexer(Demultiplexer):
@@ -108,6 +109,9 @@ class EpollCDemultiplexer(Demultiplexer):
             count = lib.rx_wait(self._set, 0)
         else:
             count = self._wait_long(timeout)
+        if count >= _GREW:
+            count -= _GREW
+            self._look()
         if count == 1:
             ready = self._one()
         elif count > 0:
@@ -165,9 +169,9 @@ class EpollCDemultiplexer(Demultiplexer):
     def _look(self) -> None:
         """Find the arrays of results again, which have grown."""
         results = self._results
-        self._room = results.room
-        self._events_view = memoryview(ffi.buffer(results.events, 4 * self._room)).cast("I")
-        self._sizes_view = memoryview(ffi.buffer(results.sizes, 4 * self._room)).cast("i")
+        size = 4 * results.room
+        self._events_view = memoryview(ffi.buffer(results.events, size)).cast("I")
+        self._sizes_view = memoryview(ffi.buffer(results.sizes, size)).cast("i")
 
     def _check_open(self, fd: int, slot: int) -> None:
         try:
@@ -196,8 +200,6 @@ class EpollCDemultiplexer(Demultiplexer):
         return [(token, event & _READY)]
 
     def _many(self, count: int) -> list[tuple[Any, int]]:
-        if count > self._room:
-            self._look()
         owners = self._owners
         events = self._events_view[:count].tolist()
         ready = [(owners[event >> _SHIFT], event & _READY) for event in events]

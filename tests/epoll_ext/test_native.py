@@ -172,6 +172,18 @@ def test_a_descriptor_closed_while_a_duplicate_lives_on_is_heard_once_and_never_
     peer.close()
 
 
+def test_arrays_that_have_moved_are_announced(set_: Any) -> None:
+    pairs = [socket.socketpair() for _ in range(lib.rx_look(set_).room)]
+    for ours, _ in pairs:
+        lib.rx_add(set_, ours.fileno(), WRITE)
+    assert lib.rx_wait(set_, 0) == lib.RX_GREW + len(pairs)
+    assert lib.rx_look(set_).room == 2 * len(pairs)
+    assert lib.rx_wait(set_, 0) == len(pairs)
+    for ends in pairs:
+        for end in ends:
+            end.close()
+
+
 def test_a_wait_in_nanoseconds_is_not_shorter_than_asked(set_: Any) -> None:
     import time
 

@@ -201,6 +201,27 @@ def test_every_ready_descriptor_is_reported_however_many(waiter: Demultiplexer) 
         assert sorted(waiter.wait(1)) == [(token, WRITE) for token in range(count)]
 
 
+@pytest.mark.parametrize("count", [255, 256, 257])
+def test_as_many_as_fit_the_first_buffer_exactly_are_reported_and_then_fewer(
+    waiter: Demultiplexer, count: int
+) -> None:
+    with contextlib.ExitStack() as stack:
+        fds = []
+        for token in range(count):
+            ours, peer = socket.socketpair()
+            stack.enter_context(ours)
+            stack.enter_context(peer)
+            fds.append(ours.fileno())
+            waiter.register(ours.fileno(), WRITE, token)
+        assert sorted(waiter.wait(1)) == [(token, WRITE) for token in range(count)]
+        for fd in fds[1:]:
+            waiter.modify(fd, 0, fd)
+        assert waiter.wait(1) == [(0, WRITE)]
+        for token, fd in enumerate(fds):
+            waiter.modify(fd, WRITE, token)
+        assert sorted(waiter.wait(1)) == [(token, WRITE) for token in range(count)]
+
+
 def test_a_descriptor_beyond_the_limit_is_refused_with_the_mend(
     waiter: Demultiplexer, pair: Pair
 ) -> None:
