@@ -10,7 +10,7 @@ PORT   ?= 4222
 # Further flags: for the broker (make run ARGS='-m 8222 -DV'), for pytest, for the benchmark.
 ARGS        ?=
 PYTEST_ARGS ?=
-BENCH_ARGS  ?=
+BENCH_ARGS  ?= --quick
 
 BIN     := $(VENV)/bin
 INSTALL  = $(BIN)/python -m pip install --quiet --editable
@@ -71,8 +71,9 @@ docs: $(VENV)/.docs.stamp  ## the documentation, warnings as errors, into docs/_
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
 
 .PHONY: bench
-bench: $(VENV)/.bench.stamp  ## the ring benchmark over every demultiplexer
-	$(BIN)/python -m bench ring $(BENCH_ARGS)
+bench: $(VENV)/.bench.stamp  ## the benchmarks: two minutes, then the micro-costs (BENCH_ARGS= for all)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+	$(BIN)/python -m pytest bench/micro --benchmark-columns=min,median,iqr,rounds
 
 # The C is tested in a copy of the tree, built with sanitizers; what they find ends the run.
 SANITIZE := build/sanitize
@@ -94,7 +95,7 @@ dist: $(VENV)/.dev.stamp  ## source distribution and wheel, into dist/
 
 .PHONY: clean
 clean:  ## remove all that these commands have made
-	rm -rf _epoll_ext/_native* $(VENV) docs/_build dist build htmlcov .coverage .coverage.* *.egg-info
+	rm -rf _epoll_ext/_native* bench/_build $(VENV) docs/_build dist build htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

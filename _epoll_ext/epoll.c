@@ -12,9 +12,6 @@
 
 enum { FIRST_SLOTS = 64, FIRST_EVENTS = 256 };
 
-/* See rx_open: the largest block from which the allocator of the GNU library learns, and less. */
-enum { LESSON = 16 * 1024 * 1024 };
-
 /* The slot is free; nobody's interest has this value. */
 #define FREE UINT32_MAX
 
@@ -67,12 +64,7 @@ static int grow_events(rx_set *set, int room) {
     return 0;
 }
 
-static void *volatile lesson; /* volatile, so that no compiler leaves the lesson out */
-
 rx_set *rx_open(int arena_size) {
-    lesson = malloc(LESSON);
-    free(lesson);
-    lesson = NULL;
     rx_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return NULL;

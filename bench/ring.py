@@ -12,29 +12,34 @@ Unlike the original every watcher is removed after each run, so no run profits f
 the first run is reported apart, and so is the number of passes, which tells how many events a wait
 brought. With `--timers` each descriptor has a timeout as well, set anew at every read.
 
-Methods: our backends by name; `bare-epoll`, a dictionary of callbacks on `select.epoll`, which is
-the least that Python can do; `asyncio`, the standard loop's `add_reader`.
+Methods: our backends, as `reactor-NAME`; `bare-epoll`, a dictionary of callbacks on `select.epoll`,
+which is the least that Python can do; `add_reader` of asyncio and of the loops that replace it;
+and the same ring on libevent, in C (`load/ring_libevent.c`), run in turns with the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import select
 import socket
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass
 
-from bench.machine import raise_descriptor_limit, save
-from bench.ring_report import Cell, draw, progress, show
-from reactor import READ, Reactor
-from reactor.demux import available, features
+from bench import native, output
+from bench.bare_loop import BareEpoll
+from bench.loop_face import Callback, Loop, Watching
+from bench.loops import make as make_loop
+from bench.loops import names, too_many
+from bench.machine import cores, pinned, raise_descriptor_limit
+from bench.peers import OURS, PEERS, choose
+from bench.record import Measurement
+from bench.ring_report import Cell, show
+from reactor import READ
+from reactor.demux import BACKENDS
 
 RUNS = 25
 
@@ -42,143 +47,73 @@ RUNS = 25
 SWEEP_PAIRS = (100, 200, 300, 400, 500, 750, 1000, 2000, 3000, 4000, 5000, 6000, 7500, 9000)
 SWEEP_ACTIVE = (1, 100, 1000)
 
+#: What the suite measures; and what it measures when it is to be quick.
+SUITE = ((100, 1000, 9000), (1, 100, 1000), RUNS)
+QUICK = ((100, 1000), (1, 100), 7)
+
 #: Seconds that every descriptor's timeout lies ahead: never reached, as in libev's variant.
 TIMEOUT = 10.0
+
+#: libevent itself, in C.
+LIBEVENT = "libevent"
+
+#: rloop waits again while callbacks are queued, so one byte is reported twice: the ring breaks.
+UNFIT = ("rloop",)
 
 Pair = tuple[socket.socket, socket.socket]
 
 
-class Callback(Protocol):
-    """What is called at each event; `ready` is there for loops that say what happened."""
+class WithTimers:
+    """A loop whose watchers have a timeout each as well, which every event sets anew."""
 
-    def __call__(self, ready: int = READ, /) -> None:
-        """Read a byte, pass one on."""
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.turned = loop.turned
+        self.turn: Callable[[], object] = loop.turn
+        self.run: Callable[[], object] = loop.run
+        self.stop: Callable[[], object] = loop.stop
+        self.close: Callable[[], object] = loop.close
 
-
-class Subject(Protocol):
-    """A loop under measurement."""
-
-    def watch(self, sock: socket.socket, callback: Callback) -> None:
-        """Call `callback` whenever `sock` is readable."""
-
-    def turn(self) -> None:
-        """One pass that does not sleep."""
-
-    def close(self) -> None:
-        """Remove every watcher."""
-
-
-class Ours:
-    """A reactor of ours on a given backend."""
-
-    def __init__(self, backend: str, timers: bool) -> None:
-        self._reactor = Reactor(backend=backend)
-        self._timers = timers
-
-    def watch(self, sock: socket.socket, callback: Callback) -> None:
-        """Register a handle, and with timers a timeout that every event sets anew."""
-        if not self._timers:
-            self._reactor.register(sock, READ, callback)
-            return
-        call_later = self._reactor.call_later
-        timer = call_later(TIMEOUT, _expired)
-
-        def handler(ready: int) -> None:
-            nonlocal timer
-            timer.cancel()
-            timer = call_later(TIMEOUT, _expired)
-            callback()
-
-        self._reactor.register(sock, READ, handler)
-
-    def turn(self) -> None:
-        """One turn."""
-        self._reactor.run_once(0)
-
-    def close(self) -> None:
-        """Close the reactor."""
-        self._reactor.close()
-
-
-class BareEpoll:
-    """The least that Python can do: a dictionary on `select.epoll`. It has no timers to set."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._callbacks: dict[int, Callback] = {}
-
-    def watch(self, sock: socket.socket, callback: Callback) -> None:
-        """Register."""
-        self._epoll.register(sock.fileno(), select.EPOLLIN)
-        self._callbacks[sock.fileno()] = callback
-
-    def turn(self) -> None:
-        """One wait, and the callbacks."""
-        callbacks = self._callbacks
-        for fd, _ in self._epoll.poll(0):
-            callbacks[fd]()
-
-    def close(self) -> None:
-        """Close the set."""
-        self._epoll.close()
-
-
-class Asyncio:
-    """The standard library's loop."""
-
-    def __init__(self, timers: bool) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._timers = timers
-        self._socks: list[socket.socket] = []
-
-    def watch(self, sock: socket.socket, callback: Callback) -> None:
-        """Add a reader, and with timers a timeout that every event sets anew."""
-        self._socks.append(sock)
-        if not self._timers:
-            self._loop.add_reader(sock, callback)
-            return
+    def watch(self, fileobj: int | socket.socket, callback: Callback) -> None:
+        """Watch, and set the timeout."""
         call_later = self._loop.call_later
         timer = call_later(TIMEOUT, _expired)
 
-        def reader() -> None:
+        def on_readable(ready: int = READ, /) -> None:
             nonlocal timer
             timer.cancel()
             timer = call_later(TIMEOUT, _expired)
             callback()
 
-        self._loop.add_reader(sock, reader)
-
-    def turn(self) -> None:
-        """One pass: a stop that is scheduled first makes `run_forever` do exactly one."""
-        self._loop.stop()
-        self._loop.run_forever()
-
-    def close(self) -> None:
-        """Remove all readers and close."""
-        for sock in self._socks:
-            self._loop.remove_reader(sock)
-        self._loop.close()
+        self._loop.watch(fileobj, on_readable)
 
 
 def _expired() -> None:
     raise AssertionError("a timeout of the benchmark was reached: this machine is stuck")
 
 
-def methods(timers: bool) -> dict[str, Callable[[], Subject]]:
-    """Return what can be measured here, by name, best backend first."""
-    ours: dict[str, Callable[[], Subject]] = {
-        name: (lambda name=name: Ours(name, timers))  # type: ignore[misc]  # a lambda's default
-        for name in available()
-    }
-    peers: dict[str, Callable[[], Subject]] = {"asyncio": lambda: Asyncio(timers)}
-    if not timers:
-        peers["bare-epoll"] = BareEpoll
-    return ours | peers
+def _nothing() -> None:
+    """The end of a run is seen by whoever turns the loop."""
+
+
+def methods() -> list[str]:
+    """Return what can be measured, if it is here; ours first."""
+    return [*(name for name in names() if name not in UNFIT), LIBEVENT]
+
+
+def make(name: str, timers: bool) -> Watching:
+    """Return a new loop for one run."""
+    if timers:
+        return WithTimers(make_loop(name))
+    return BareEpoll() if name == "bare-epoll" else make_loop(name)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds in the loop, seconds with registration, passes, bytes read."""
+    """One run: seconds in the loop, seconds with registration, passes, bytes read.
+
+    The passes of a loop that turns by itself are not known, and 0 here.
+    """
 
     loop: float
     total: float
@@ -203,11 +138,11 @@ def ring_of(pairs: int) -> Iterator[list[Pair]]:
                 end.close()
 
 
-def run_once(make: Callable[[], Subject], ring: list[Pair], active: int, writes: int) -> Run:
+def run_once(subject: Watching, ring: list[Pair], active: int, writes: int) -> Run:
     """Do one run and measure it."""
-    subject = make()
     pairs = len(ring)
-    read = fired = 0
+    read = fired = passes = 0
+    finished = _nothing if subject.turned else subject.stop
 
     def reader(index: int) -> Callback:
         receive, send = ring[index][0].recv, ring[(index + 1) % pairs][1].send
@@ -220,6 +155,8 @@ def run_once(make: Callable[[], Subject], ring: list[Pair], active: int, writes:
                 writes -= 1
                 fired += 1
                 send(b"e")
+            elif read == fired:
+                finished()
 
         return callback
 
@@ -230,8 +167,9 @@ def run_once(make: Callable[[], Subject], ring: list[Pair], active: int, writes:
     for index in range(active):
         ring[index * (pairs // active)][1].send(b"e")
     fired = active
-    passes = 0
     start = time.perf_counter()
+    if not subject.turned:
+        subject.run()
     while read < fired:
         subject.turn()
         passes += 1
@@ -240,24 +178,52 @@ def run_once(make: Callable[[], Subject], ring: list[Pair], active: int, writes:
     return Run(loop=end - start, total=end - begin, passes=passes, events=read)
 
 
+class InC:
+    """The ring in C, in a process of its own that does a run whenever it is told to."""
+
+    def __init__(self, pairs: int, active: int, writes: int, timers: bool) -> None:
+        numbers = (pairs, active, writes, int(timers))
+        self._process = subprocess.Popen(
+            [str(native.build("ring_libevent")), *map(str, numbers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_once(self) -> Run:
+        """Have one run done. Raises OSError if the process has ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        words = self._process.stdout.readline().split()
+        if len(words) != 4:
+            raise OSError("ring_libevent has ended; see its message above")
+        loop, total, passes, events = map(int, words)
+        return Run(loop=loop / 1e9, total=total / 1e9, passes=passes, events=events)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
 def measure(
-    names: Iterable[str], pairs: int, active: int, writes: int, runs: int, timers: bool
+    chosen: Sequence[str], pairs: int, active: int, writes: int, runs: int, timers: bool
 ) -> list[Cell]:
-    """Measure the named methods in turns on one ring, `runs` times each."""
-    makers = methods(timers)
-    chosen = [name for name in names if name in makers and not beyond(name, pairs)]
+    """Measure the named methods, which are here, in turns on one ring, `runs` times each."""
+    able = [name for name in chosen if not too_many(name, 2 * pairs + 50)]
+    results: dict[str, list[Run]] = {name: [] for name in able}
+    in_c = InC(pairs, active, writes, timers) if LIBEVENT in able else None
     with ring_of(pairs) as ring:
-        results: dict[str, list[Run]] = {name: [] for name in chosen}
         for _ in range(runs):
-            for name in chosen:
-                results[name].append(run_once(makers[name], ring, active, writes))
-    return [_cell(name, pairs, active, timers, results[name]) for name in chosen]
-
-
-def beyond(name: str, pairs: int) -> bool:
-    """Whether `pairs` pairs have descriptors that this backend cannot watch."""
-    limit = features(name).descriptor_limit if name in available() else None
-    return limit is not None and 2 * pairs + 16 >= limit
+            for name in able:
+                if in_c is not None and name == LIBEVENT:
+                    run = in_c.run_once()
+                else:
+                    run = run_once(make(name, timers), ring, active, writes)
+                results[name].append(run)
+    if in_c is not None:
+        in_c.close()
+    return [_cell(name, pairs, active, timers, results[name]) for name in able]
 
 
 def _cell(name: str, pairs: int, active: int, timers: bool, runs: list[Run]) -> Cell:
@@ -275,6 +241,7 @@ def _cell(name: str, pairs: int, active: int, timers: bool, runs: list[Run]) -> 
         best=min(per_event),
         median=statistics.median(per_event),
         total=statistics.median(run.total / run.events * 1e6 for run in steady),
+        steady=tuple(per_event),
     )
 
 
@@ -286,30 +253,58 @@ def sweep(options: argparse.Namespace) -> list[Cell]:
         for pairs in options.pairs
         if active <= pairs and 2 * pairs + 50 <= options.limit
     ]
+    here, absent = choose(options.method)
+    output.tell_absent(absent)
     cells: list[Cell] = []
-    for pairs, active in progress(jobs):
-        writes = options.writes or pairs
-        cells += measure(options.method, pairs, active, writes, options.runs, options.timers)
+    core, _ = cores()
+    with pinned(core):
+        for pairs, active in output.progress(jobs, "ring"):
+            writes = options.writes or pairs
+            cells += measure(here, pairs, active, writes, options.runs, options.timers)
     return cells
+
+
+def for_suite(
+    pairs: Sequence[int], active: Sequence[int], runs: int, subjects: Sequence[str] = ()
+) -> list[Measurement]:
+    """Measure as a part of the suite."""
+    wanted = argparse.Namespace(pairs=pairs, active=active, runs=runs, timers=False, writes=None)
+    wanted.method = list(subjects or methods())
+    wanted.limit = raise_descriptor_limit(2 * max(pairs) + 50)
+    return [as_measurement(cell) for cell in sweep(wanted)]
+
+
+def as_measurement(cell: Cell) -> Measurement:
+    """Say the same in the words that all parts share."""
+    return Measurement(
+        part="ring",
+        panel=f"{cell.active:,} active",
+        point=cell.pairs,
+        axis="pairs",
+        subject=cell.method,
+        unit="us per event",
+        higher_is_better=False,
+        figures=cell.steady,
+        extra={"first": cell.first, "best": cell.best, "total": cell.total, "passes": cell.passes},
+        version=PEERS[cell.method].version(),
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Parse the command line, measure, show, and save what was asked for."""
     options = _parse(arguments)
     if options.list:
-        print(*methods(options.timers), sep="\n")
+        print(*methods(), sep="\n")
         return 0
-    unknown = sorted(set(options.method) - set(methods(False)))
+    options.method = [OURS + name if name in BACKENDS else name for name in options.method]
+    unknown = sorted(set(options.method) - set(methods()))
     if unknown:
         print(f"-m {unknown[0]}: no such method; see -l for those there are", file=sys.stderr)
         return 2
     options.limit = raise_descriptor_limit(2 * max(options.pairs) + 50)
     cells = sweep(options)
     show(cells)
-    if options.json:
-        save(options.json, "ring", [asdict(cell) for cell in cells])
-    if options.plot:
-        draw(cells, options.plot)
+    output.save_files([as_measurement(cell) for cell in cells], options)
     return 0
 
 
@@ -318,13 +313,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-n", "--pairs", type=int, nargs="+", default=[100])
     parser.add_argument("-a", "--active", type=int, nargs="+", default=[1])
     parser.add_argument("-w", "--writes", type=int, help="bytes passed on (default: n)")
-    parser.add_argument("-m", "--method", nargs="+", default=list(methods(False)))
+    parser.add_argument("-m", "--method", nargs="+", default=methods())
     parser.add_argument("-l", "--list", action="store_true", help="list the methods")
     parser.add_argument("-t", "--timers", action="store_true", help="a timeout per descriptor")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--sweep", action="store_true", help="libev's published range of n and a")
-    parser.add_argument("--json", type=Path, help="save the figures there")
-    parser.add_argument("--plot", type=Path, help="save the chart there (.png or .svg)")
+    output.add_file_options(parser)
     options = parser.parse_args(arguments)
     if options.sweep:
         options.pairs, options.active = SWEEP_PAIRS, SWEEP_ACTIVE

@@ -1,27 +1,15 @@
-"""How the ring's figures are shown: progress while it runs, a table, a chart."""
+"""How the ring's figures are shown: a table with first and best runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-T = TypeVar("T")
-
-#: The same colour for the same method in every chart; ours are solid, peers dashed.
-COLOURS = {
-    "epoll": "#1b7f5c",
-    "poll": "#b8860b",
-    "select": "#b03a2e",
-    "asyncio": "#5b6ee1",
-    "bare-epoll": "#7f8c8d",
-}
-PEERS = ("asyncio", "bare-epoll")
+from bench.output import print_table
+from bench.peers import best_of_ours
 
 
 @dataclass(frozen=True)
@@ -34,7 +22,7 @@ class Cell:
     timers: bool
     runs: int
     events: int
-    #: Loop passes in one run (median).
+    #: Loop passes in one run (median); 0 for a loop that turns by itself.
     passes: int
     #: The first run, when caches and allocator are cold.
     first: float
@@ -43,17 +31,14 @@ class Cell:
     median: float
     #: The median with registration included.
     total: float
-
-
-def progress(jobs: Sequence[T]) -> Iterator[T]:
-    """Go through the jobs with a bar on the terminal."""
-    return iter(track(jobs, description="ring", console=Console(stderr=True)))
+    #: Every later run.
+    steady: tuple[float, ...] = ()
 
 
 def show(cells: Sequence[Cell]) -> None:
-    """Print a table, with each method's ratio to our epoll at the same point."""
+    """Print a table, with each method's ratio to our best backend there."""
     table = Table(title="the ring: microseconds per event", caption=_caption(cells))
-    for column in ("n", "a", "method", "first", "best", "median", "total", "passes", "/ epoll"):
+    for column in ("n", "a", "method", "first", "best", "median", "total", "passes", "/ ours"):
         side: Literal["left", "right"] = "left" if column == "method" else "right"
         table.add_column(column, justify=side, no_wrap=True)
     point: tuple[int, int] | None = None
@@ -67,52 +52,16 @@ def show(cells: Sequence[Cell]) -> None:
             str(cell.active),
             cell.method,
             *(f"{value:.2f}" for value in (cell.first, cell.best, cell.median, cell.total)),
-            str(cell.passes),
+            str(cell.passes or ""),
             _ratio(cell, cells),
         )
-    Console().print(table)
-
-
-def draw(cells: Sequence[Cell], path: Path) -> None:
-    """Save a chart: one panel for each number of active descriptors, both axes logarithmic."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    panels = sorted({cell.active for cell in cells})
-    axes: Any  # an array of them; its stubs do not say of what
-    figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(4.2 * len(panels), 4.0), sharey=True, squeeze=False
-    )
-    for axis, active in zip(axes[0], panels, strict=True):
-        for method in dict.fromkeys(cell.method for cell in cells):
-            line = [c for c in cells if (c.method, c.active) == (method, active)]
-            axis.plot(
-                [cell.pairs for cell in line],
-                [cell.median for cell in line],
-                "--" if method in PEERS else "-",
-                marker="o",
-                markersize=3,
-                color=COLOURS.get(method),
-                label=method,
-            )
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.set_title(f"{active} active")
-        axis.set_xlabel("descriptor pairs watched")
-        axis.grid(visible=True, which="both", alpha=0.25)
-    axes[0][0].set_ylabel("microseconds per event (median)")
-    axes[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    print_table(table)
 
 
 def _ratio(cell: Cell, cells: Sequence[Cell]) -> str:
     for other in cells:
         same_point = (other.pairs, other.active) == (cell.pairs, cell.active)
-        if same_point and other.method == "epoll":
+        if same_point and other.method == best_of_ours():
             return f"{cell.median / other.median:.2f}"
     return ""
 

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from reactor.budgets import HIGH_WATER, READ_BUDGET, READ_SIZE
+from reactor.budgets import ALLOCATOR_LESSON, HIGH_WATER, READ_BUDGET, READ_SIZE
 from reactor.buffers import ReceiveBuffer, SendQueue, WaterMarks
 from reactor.errors import CloseKind, CloseReason, LimitError
 from reactor.events import READ, WRITE
@@ -59,6 +59,9 @@ GATHER: Final = 16
 
 #: Seconds that `close` waits for a peer that does not take what is queued for it.
 CLOSE_LINGER: Final = 10.0
+
+_lesson = bytes(ALLOCATOR_LESSON)  # for the whole process: see there
+del _lesson
 
 #: What `read_until` (separator and limit) or `read_exactly` (no separator, and the size) waits for.
 Request = tuple[bytes | None, int, Callable[[bytes], object]]

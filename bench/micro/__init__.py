@@ -1,0 +1,1 @@
+"""Micro-costs with pytest-benchmark: `make bench`. Not collected by `make test`."""
