@@ -38,7 +38,7 @@ enum { RX_FIRST = 4 * 1024, RX_MOST = 64 * 1024 };
 
 /* A stream that brings this much at once is left to Python for a while: there it is received
  * straight into the object that the handler gets, and one copy less is worth more than one call. */
-enum { RX_LARGE = 16 * 1024, RX_LARGE_REST = 64 };
+enum { RX_LARGE = 8 * 1024, RX_LARGE_REST = 64 };
 
 typedef struct rx_set rx_set;
 
