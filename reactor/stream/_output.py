@@ -1,6 +1,6 @@
 """Writing: bytes wait in a queue, and go to the kernel together at the turn's end.
 
-`write` only queues, unless the write is large and nothing waits before it: that one is sent at once.
+`write` only queues, unless the write is large and nothing waits before it: that is sent at once.
 At the turn's end the reactor fires the stream's flusher, and one system call takes everything that
 was written in the turn, small writes joined. Where the backend has a fast lane, small writes go by
 it instead, together with all other streams'. Only when the kernel took less than it was offered is
