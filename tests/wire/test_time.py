@@ -107,7 +107,7 @@ def test_a_subscriber_that_does_not_read_is_closed_without_a_word(start: Start) 
         sent = _publish_until_unheard(publisher, message)
         heard = slow.read_to_end()
 
-        assert {b"MSG a 1 50000\r\n" + b"x" * 50_000 + b"\r\n"} >= set(heard[:-1])
+        assert {b"MSG a 1 r 50000\r\n" + b"x" * 50_000 + b"\r\n"} >= set(heard[:-1])
         assert not any(frame.startswith(b"-ERR") for frame in heard)
         assert len(heard) < sent
 
