@@ -91,7 +91,27 @@ sanitize: $(VENV)/.dev.stamp  ## the C path under AddressSanitizer and UBSan
 
 .PHONY: dist
 dist: $(VENV)/.dev.stamp  ## source distribution and wheel, into dist/
+	rm -rf dist
 	$(BIN)/python -m build
+
+# Nothing of the source tree is in reach: what works here, works for whoever installs the wheel.
+SMOKE := build/smoke
+define SMOKE_TEST
+import socket
+from broker import Broker
+from reactor.demux import available
+with Broker(port=0) as broker, socket.create_connection((broker.host, broker.port)) as client:
+    client.sendall(b"PING\r\n")
+    assert client.makefile("rb").readlines(100)[0].startswith(b"INFO {")
+print("the wheel serves; demultiplexers:", *available())
+endef
+export SMOKE_TEST
+
+.PHONY: smoke
+smoke: dist  ## the wheel, installed into an empty environment, serves a client
+	rm -rf $(SMOKE) && $(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/python -m pip install --quiet dist/*.whl
+	cd $(SMOKE) && ./bin/python -c "$$SMOKE_TEST"
 
 .PHONY: clean
 clean:  ## remove all that these commands have made
