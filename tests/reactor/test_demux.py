@@ -34,14 +34,6 @@ def waiter(backend: str) -> Iterator[Demultiplexer]:
     demultiplexer.close()
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
-
-
 Pair = tuple[socket.socket, socket.socket]
 
 

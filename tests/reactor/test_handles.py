@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,20 +11,6 @@ from reactor import READ, WRITE, Reactor
 from reactor.errors import ReactorClosedError, RegistrationError
 
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def reactor(backend: str) -> Iterator[Reactor]:
-    with Reactor(backend=backend) as it:
-        yield it
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
 
 
 def test_a_paused_handle_is_not_called_and_loses_nothing(reactor: Reactor, pair: Pair) -> None:

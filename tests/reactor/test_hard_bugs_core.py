@@ -23,12 +23,6 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def reactor(backend: str) -> Iterator[Reactor]:
-    with Reactor(backend=backend) as it:
-        yield it
-
-
-@pytest.fixture
 def pairs() -> Iterator[list[Pair]]:
     ends = [socket.socketpair() for _ in range(4)]
     for ours, _ in ends:

@@ -34,12 +34,6 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def reactor(backend: str) -> Iterator[Reactor]:
-    with Reactor(backend=backend) as it:
-        yield it
-
-
-@pytest.fixture
 def pair() -> Iterator[Pair]:
     """Two connected sockets: ours, for a stream, and the peer's, which never waits long."""
     ours, peer = socket.socketpair()

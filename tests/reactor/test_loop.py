@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,35 +18,7 @@ from reactor.errors import (
 )
 from reactor.trace import ErrorContext
 
-
-@pytest.fixture
-def reactor(backend: str) -> Iterator[Reactor]:
-    with Reactor(backend=backend) as it:
-        yield it
-
-
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
-
-
-def in_child(action: str) -> str:
-    """Run the lines of `action` in a Python of their own and return what they print."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(action)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.stdout
 
 
 # --- run and stop -------------------------------------------------------------------------------

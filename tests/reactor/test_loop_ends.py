@@ -20,22 +20,7 @@ from reactor.errors import (
     ReactorClosedError,
 )
 
-
-@pytest.fixture
-def reactor(backend: str) -> Iterator[Reactor]:
-    with Reactor(backend=backend) as it:
-        yield it
-
-
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
 
 
 def in_child(action: str) -> str:

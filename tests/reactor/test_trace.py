@@ -26,14 +26,6 @@ def reactor(clock: ManualClock) -> Iterator[Reactor]:
         yield it
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    ends = socket.socketpair()
-    yield ends
-    for end in ends:
-        end.close()
-
-
 def _callback(*_args: object) -> None:
     """Does nothing, by a name that a dump shows."""
 
