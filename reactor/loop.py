@@ -128,12 +128,11 @@ class Reactor(Turn):
 
         A delay of 0, or less, means the next turn. Raises `LimitError` if it is not finite.
         """
-        return self.call_at(self.clock.now() + delay, callback, *args)
+        return self._set(self.clock.now() + delay, 0.0, callback, args)
 
     def call_at(self, deadline: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` once the reactor's clock has reached `deadline`. O(log n)."""
-        self._check()
-        return self._set(self._timers.add(deadline, callback, args))
+        return self._set(deadline, 0.0, callback, args)
 
     def call_every(
         self,
@@ -147,11 +146,10 @@ class Reactor(Turn):
         Without drift, and without a burst after a pause: periods that passed entirely are skipped
         and counted in `Timer.missed`. O(log n) for each call.
         """
-        self._check()
         if not period > 0:
             raise LimitError(f"a period must be more than 0 s, not {period!r}; see call_soon")
         delay = period if first is None else first
-        return self._set(self._timers.add(self.clock.now() + delay, callback, args, period))
+        return self._set(self.clock.now() + delay, period, callback, args)
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
         """Call `callback(*args)` in the next turn, in the order of these calls. O(1)."""
@@ -318,7 +316,16 @@ class Reactor(Turn):
 
     # --- bookkeeping ----------------------------------------------------------------------------
 
-    def _set(self, timer: Timer) -> Timer:
+    def _set(
+        self,
+        deadline: float,
+        period: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> Timer:
+        if self.closed or self._forked or self.debug:
+            self._check()
+        timer = self._timers.add(deadline, callback, args, period)
         if self.debug:
             timer.site = creation_site()
         if self._hosted:

@@ -3,7 +3,9 @@
 The queue holds `(deadline, sequence, timer)`; the sequence keeps equal deadlines first-in,
 first-out. Cancelling only marks the timer (O(1)) and lets go of its callback; the entry stays in
 the heap until it comes up, or until more than half of the heap is dead and it is compacted. So a
-program may set and cancel a timeout for every message and pay O(1) amortised for the cancel.
+program may set and cancel a timeout for every message and pay O(1) amortised for the cancel. And
+as most of those are cancelled before the loop looks at its timers again, a new timer waits in a
+plain list until then, and never sees the heap if it is not needed.
 
 The queue never calls anybody. The loop asks it for what is due, all at once, and calls those; a
 timer that is added meanwhile, with no delay even, is therefore due in the next turn at the
@@ -62,7 +64,7 @@ class Timer:
         args: tuple[Any, ...],
     ) -> None:
         self._queue = queue
-        self._queued = False
+        self._queued = True
         self._callback = callback
         self._args = args
         self.deadline = deadline
@@ -111,17 +113,18 @@ def _nothing(*_args: object) -> None:
 class TimerQueue:
     """Deadlines in order. Adding is O(log n); cancelling and looking at the next are O(1)."""
 
-    __slots__ = ("_dead", "_heap", "_now", "_sequence")
+    __slots__ = ("_dead", "_fresh", "_heap", "_now", "_sequence")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
+        self._fresh: list[Timer] = []
         self._sequence = 0
         self._dead = 0
         self._now = 0.0
 
     def __len__(self) -> int:
         """Return the number of timers that are waiting."""
-        return len(self._heap) - self._dead
+        return len(self._heap) + len(self._fresh) - self._dead
 
     def add(
         self,
@@ -137,7 +140,7 @@ class TimerQueue:
                 f" deadline={deadline!r}, period={period!r}"
             )
         timer = Timer(self, deadline, period, callback, args)
-        self._push(timer)
+        self._fresh.append(timer)
         return timer
 
     def again(self, timer: Timer) -> None:
@@ -149,10 +152,13 @@ class TimerQueue:
             timer.missed += skipped
             deadline += skipped * timer.period
         timer.deadline = deadline
-        self._push(timer)
+        timer._queued = True
+        self._fresh.append(timer)
 
     def next_deadline(self) -> float | None:
         """Return the earliest deadline, or None if nothing waits."""
+        if self._fresh:
+            self._settle()
         heap = self._heap
         while heap:
             deadline, _, timer = heap[0]
@@ -166,6 +172,8 @@ class TimerQueue:
     def due(self, now: float) -> list[Timer]:
         """Take out all timers that are due at `now`, earliest first. O(log n) for each."""
         self._now = now
+        if self._fresh:
+            self._settle()
         heap = self._heap
         due: list[Timer] = []
         while heap and heap[0][0] <= now:
@@ -179,17 +187,25 @@ class TimerQueue:
 
     def waiting(self) -> list[Timer]:
         """Return all timers that wait, earliest first. O(n log n): for looking, not for working."""
+        self._settle()
         return [timer for _, _, timer in sorted(self._heap) if timer.armed]
 
     def note_cancelled(self) -> None:
-        """Count a cancelled entry, and compact the heap when more than half of it is dead."""
+        """Count a cancelled entry, and throw the dead out when they are more than half of all."""
         self._dead += 1
-        if self._dead > _FEW and self._dead * 2 > len(self._heap):
+        if self._dead > _FEW and self._dead * 2 > len(self._heap) + len(self._fresh):
+            self._fresh = [timer for timer in self._fresh if timer.armed]
             self._heap = [entry for entry in self._heap if entry[2].armed]
             heapq.heapify(self._heap)
             self._dead = 0
 
-    def _push(self, timer: Timer) -> None:
-        self._sequence += 1
-        timer._queued = True
-        heapq.heappush(self._heap, (timer.deadline, self._sequence, timer))
+    def _settle(self) -> None:
+        """Put the new timers that are still wanted into the heap, in the order of their making."""
+        for timer in self._fresh:
+            if timer.armed:
+                self._sequence += 1
+                heapq.heappush(self._heap, (timer.deadline, self._sequence, timer))
+            else:
+                timer._queued = False
+                self._dead -= 1
+        self._fresh.clear()

@@ -123,8 +123,8 @@ class Turn:
         return self._calls - before
 
     def _wait(self, timeout: float | None) -> Batch:
-        if self._ready:
-            timeout = 0  # left over from a turn that was cut short
+        if self._ready or self._deferred or self._signals:
+            timeout = 0  # there is work already, perhaps left over from a turn that was cut short
         elif (deadline := self._timers.next_deadline()) is not None:
             left = max(deadline - self.clock.now(), 0)
             timeout = left if timeout is None else min(left, timeout)
