@@ -19,7 +19,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from reactor.errors import CloseKind, CloseReason, PeerError, ReactorError
+from reactor.errors import CloseKind, CloseReason, ReactorError
 from reactor.events import HANGUP, READ, WRITE
 from reactor.handles import Handle
 from reactor.loop import Reactor, ReactorStats
@@ -72,7 +72,6 @@ __all__ = [
     "Datagram",
     "Handle",
     "Listener",
-    "PeerError",
     "Process",
     "Reactor",
     "ReactorError",

@@ -45,10 +45,9 @@ ACCEPT_BUDGET: Final = (1, 64)
 #: Datagrams received from one socket in one turn.
 DATAGRAM_BUDGET: Final = 64
 
-#: Default output water marks of a stream, in bytes: above the first a producer is asked to pause,
-#: below the second to go on.
+#: Default high water mark of a stream's output, in bytes: above it a producer is asked to pause,
+#: and at a quarter of it to go on.
 HIGH_WATER: Final = 64 * 1024
-LOW_WATER: Final = 16 * 1024
 
 #: Consecutive turns in which a handle may report HANGUP without its handler changing anything,
 #: before the reactor says so and pauses it: a hang-up is level-triggered and never goes away.

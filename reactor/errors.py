@@ -1,9 +1,9 @@
 """The two families of error, and the reasons for which a connection ends.
 
 *Ours* (`ReactorError`) is a mistake of the program that uses the reactor: it is raised at the call
-that made it, and its text says what, where, and how to mend it. *The peer's* (`PeerError`) is
-something the other side did: it is never raised through a handler's call but handed over as the
-`CloseReason` of one connection, and it never costs any other connection anything.
+that made it, and its text says what, where, and how to mend it. *The peer's* is something the other
+side did: it is never raised through a handler's call but handed over as the `CloseReason` of one
+connection, and it never costs any other connection anything.
 
 Floor 1: imports nothing of ours; anyone may import it.
 """
@@ -52,12 +52,6 @@ class UnknownBackendError(ReactorError, ValueError):
 
 class LimitError(ReactorError, ValueError):
     """A limit, size or delay is out of the range that makes sense for it."""
-
-
-class PeerError(ConnectionError):
-    """The other side broke a rule. `survives` says whether the connection goes on."""
-
-    survives = False
 
 
 class CloseKind(enum.Enum):

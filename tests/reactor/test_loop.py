@@ -17,6 +17,7 @@ from reactor.errors import (
     WrongThreadError,
 )
 from reactor.trace import ErrorContext
+from reactor.wakeup import Wakeup
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -121,19 +122,28 @@ def test_the_wakeup_is_written_only_if_the_loop_sleeps(
     assert written == []
 
 
-def test_one_sleep_is_ended_by_one_write(reactor: Reactor) -> None:
+def test_one_sleep_is_ended_by_one_write(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
+    written: list[bool] = []
+    notify = type(reactor.wakeup).notify
+
+    def counted(wakeup: Wakeup) -> None:
+        written.append(True)
+        notify(wakeup)
 
     def shout() -> None:
         while not reactor._asleep:
             time.sleep(0)
-        for number in range(100):
-            reactor.call_threadsafe(heard.append, number)
+        with reactor._lock:  # without which the loop cannot fall asleep again in between
+            for number in range(100):
+                reactor.call_threadsafe(heard.append, number)
 
+    monkeypatch.setattr(type(reactor.wakeup), "notify", counted)
     thread = threading.Thread(target=shout)
     thread.start()
     assert reactor.run_until(lambda: len(heard) == 100, timeout=10)
     thread.join()
+    assert written == [True]
 
 
 def test_debug_mode_refuses_calls_from_the_wrong_thread(backend: str) -> None:
