@@ -21,6 +21,7 @@ class Library(Protocol):
 
     RX_SHIFT: int
     RX_PLAIN: int
+    RX_RECEIVED: int
     RX_GREW: int
 
     def rx_open(self, arena_size: int, /) -> Any:
@@ -50,7 +51,7 @@ class Library(Protocol):
     def rx_renew(self, set: Any, /) -> int:
         """Make the kernel's part anew."""
 
-    def rx_send(self, arena: Any, fds: Any, sizes: Any, sent: Any, count: int, /) -> int:
+    def rx_send(self, batch: Any, data: bytes, count: int, /) -> int:
         """Send many; return how many were not taken whole."""
 
     def rx_wait(self, set: Any, timeout: int, /) -> int:

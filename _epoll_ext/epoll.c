@@ -319,7 +319,7 @@ int rx_wait(rx_set *set, int64_t timeout) {
             count = 0; /* interrupted: nothing is lost, the next wait reports it */
     }
     int found = 0, used = 0, ghosts = 0, grew = set->out.room != room ? RX_GREW : 0;
-    set->out.received = 0;
+    int received = 0;
     for (int i = 0; i < count; i++) {
         uint64_t token = set->kernel[i].data.u64;
         int index = (int)(uint32_t)token;
@@ -339,7 +339,7 @@ int rx_wait(rx_set *set, int64_t timeout) {
                     continue;
             }
             if (size != RX_PLAIN)
-                set->out.received++;
+                received = RX_RECEIVED;
             if (size > 0)
                 used += size;
         }
@@ -348,20 +348,26 @@ int rx_wait(rx_set *set, int64_t timeout) {
     }
     if (ghosts > 0) /* they would wake us for ever: nothing but a new set is rid of them */
         rx_renew(set);
-    return found + grew;
+    return found | received | grew;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-int rx_send(const char *arena, const int32_t *fds, const int32_t *sizes, int32_t *sent, int count) {
+int rx_send(rx_batch *batch, const char *bytes, int count) {
     int unfinished = 0;
-    for (int i = 0; i < count; arena += sizes[i++]) {
-        sent[i] = sizes[i];
-        if (fds[i] < 0)
-            continue;
-        ssize_t taken = send(fds[i], arena, (size_t)sizes[i], MSG_DONTWAIT | MSG_NOSIGNAL);
-        sent[i] = taken < 0 ? -errno : (int32_t)taken;
-        unfinished += sent[i] < sizes[i];
+    for (int begin = 0, end; begin < count; begin = end) {
+        int fd = batch->fds[begin], size = 0;
+        for (end = begin; end < count && batch->fds[end] == fd; end++)
+            size += batch->sizes[end];
+        ssize_t taken = send(fd, bytes, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int32_t error = taken < 0 ? -errno : 0;
+        bytes += size;
+        for (int i = begin; i < end; i++) {
+            ssize_t part = taken < batch->sizes[i] ? taken : batch->sizes[i];
+            batch->sent[i] = error ? error : (int32_t)part;
+            unfinished += batch->sent[i] < batch->sizes[i];
+            taken -= part;
+        }
     }
     return unfinished;
 }

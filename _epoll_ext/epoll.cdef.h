@@ -2,6 +2,7 @@
 
 #define RX_SHIFT ...
 #define RX_PLAIN ...
+#define RX_RECEIVED ...
 #define RX_GREW ...
 
 typedef struct rx_set rx_set;
@@ -10,7 +11,6 @@ typedef struct {
     uint32_t *events;
     int32_t *sizes;
     int room;
-    int received;
     int vanished;
     int renewals;
     char *arena;
@@ -28,6 +28,12 @@ int rx_receive(rx_set *set, int slot, int on);
 int rx_remove(rx_set *set, int slot);
 int rx_renew(rx_set *set);
 
-int rx_send(const char *arena, const int32_t *fds, const int32_t *sizes, int32_t *sent, int count);
+typedef struct {
+    int32_t *fds;
+    int32_t *sizes;
+    int32_t *sent;
+} rx_batch;
+
+int rx_send(rx_batch *batch, const char *bytes, int count);
 int rx_wait(rx_set *set, int64_t timeout);
 int rx_is_precise(void);

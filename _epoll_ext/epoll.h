@@ -25,9 +25,10 @@
 /* The bits of `reactor.events`. */
 enum { RX_READ = 1, RX_WRITE = 2, RX_HANGUP = 4 };
 
-/* The results of a wait: an event is ``slot << RX_SHIFT | ready``. RX_GREW is added to the number of
- * events when the arrays of results have moved. */
-enum { RX_SHIFT = 3, RX_GREW = 1 << 30 };
+/* The results of a wait: an event is ``slot << RX_SHIFT | ready``. To the number of events are added
+ * RX_RECEIVED when some of them brought bytes, an end or a failure, and RX_GREW when the arrays of
+ * results have moved. */
+enum { RX_SHIFT = 3, RX_RECEIVED = 1 << 29, RX_GREW = 1 << 30 };
 
 /* In `sizes`: nothing was received for this event, which is Python's to deal with. A size of 0 is
  * the end of the stream; below RX_PLAIN it is a failure, RX_PLAIN - errno. */
@@ -42,13 +43,12 @@ enum { RX_LARGE = 8 * 1024, RX_LARGE_REST = 64 };
 
 typedef struct rx_set rx_set;
 
-/* What a wait fills in. The arrays move when they grow; then look again. `arena` holds what was received, end to end in the order of the events,
- * and is overwritten by the next wait. */
+/* What a wait fills in. The arrays move when they grow; then look again. `arena` holds what was
+ * received, end to end in the order of the events, and is overwritten by the next wait. */
 typedef struct {
     uint32_t *events;
     int32_t *sizes;
     int room;
-    int received;      /* how many of the events brought bytes, an end or a failure */
     int vanished;      /* descriptors found closed while registered; since the beginning */
     int renewals;      /* new sets in the kernel; since the beginning */
     char *arena;
@@ -80,13 +80,20 @@ int rx_remove(rx_set *set, int slot);
 int rx_renew(rx_set *set);
 
 /* Apply the changes, wait at most `timeout` nanoseconds (-1: for ever), receive. Returns the number
- * of events, with RX_GREW added if the arrays have moved, or -EINTR. */
+ * of events with RX_RECEIVED and RX_GREW, or -EINTR. */
 int rx_wait(rx_set *set, int64_t timeout);
 
-/* Send `count` messages, which lie in `arena` end to end: `sizes[i]` bytes to descriptor `fds[i]`, none
- * to a negative one. `sent[i]` becomes what the kernel took, or a negative errno. Returns how many
- * were not taken whole. */
-int rx_send(const char *arena, const int32_t *fds, const int32_t *sizes, int32_t *sent, int count);
+/* What is to be sent: `sizes[i]` bytes to descriptor `fds[i]`, and what became of it: `sent[i]` is
+ * what the kernel took, or a negative errno. */
+typedef struct {
+    int32_t *fds;
+    int32_t *sizes;
+    int32_t *sent;
+} rx_batch;
+
+/* Send `count` messages, which lie in `bytes` end to end; those for one descriptor that follow one
+ * another go out as one. Returns how many were not taken whole. */
+int rx_send(rx_batch *batch, const char *bytes, int count);
 
 /* Whether the kernel takes timeouts in nanoseconds (epoll_pwait2, Linux 5.11). */
 int rx_is_precise(void);

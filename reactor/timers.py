@@ -113,18 +113,18 @@ def _nothing(*_args: object) -> None:
 class TimerQueue:
     """Deadlines in order. Adding is O(log n); cancelling and looking at the next are O(1)."""
 
-    __slots__ = ("_dead", "_fresh", "_heap", "_now", "_sequence")
+    __slots__ = ("_dead", "_now", "_sequence", "fresh", "heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
-        self._fresh: list[Timer] = []
+        self.heap: list[tuple[float, int, Timer]] = []
+        self.fresh: list[Timer] = []
         self._sequence = 0
         self._dead = 0
         self._now = 0.0
 
     def __len__(self) -> int:
         """Return the number of timers that are waiting."""
-        return len(self._heap) + len(self._fresh) - self._dead
+        return len(self.heap) + len(self.fresh) - self._dead
 
     def add(
         self,
@@ -140,7 +140,7 @@ class TimerQueue:
                 f" deadline={deadline!r}, period={period!r}"
             )
         timer = Timer(self, deadline, period, callback, args)
-        self._fresh.append(timer)
+        self.fresh.append(timer)
         return timer
 
     def again(self, timer: Timer) -> None:
@@ -153,13 +153,13 @@ class TimerQueue:
             deadline += skipped * timer.period
         timer.deadline = deadline
         timer._queued = True
-        self._fresh.append(timer)
+        self.fresh.append(timer)
 
     def next_deadline(self) -> float | None:
         """Return the earliest deadline, or None if nothing waits."""
-        if self._fresh:
+        if self.fresh:
             self._settle()
-        heap = self._heap
+        heap = self.heap
         while heap:
             deadline, _, timer = heap[0]
             if timer.armed:
@@ -172,9 +172,9 @@ class TimerQueue:
     def due(self, now: float) -> list[Timer]:
         """Take out all timers that are due at `now`, earliest first. O(log n) for each."""
         self._now = now
-        if self._fresh:
+        if self.fresh:
             self._settle()
-        heap = self._heap
+        heap = self.heap
         due: list[Timer] = []
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]
@@ -188,24 +188,24 @@ class TimerQueue:
     def waiting(self) -> list[Timer]:
         """Return all timers that wait, earliest first. O(n log n): for looking, not for working."""
         self._settle()
-        return [timer for _, _, timer in sorted(self._heap) if timer.armed]
+        return [timer for _, _, timer in sorted(self.heap) if timer.armed]
 
     def note_cancelled(self) -> None:
         """Count a cancelled entry, and throw the dead out when they are more than half of all."""
         self._dead += 1
-        if self._dead > _FEW and self._dead * 2 > len(self._heap) + len(self._fresh):
-            self._fresh = [timer for timer in self._fresh if timer.armed]
-            self._heap = [entry for entry in self._heap if entry[2].armed]
-            heapq.heapify(self._heap)
+        if self._dead > _FEW and self._dead * 2 > len(self.heap) + len(self.fresh):
+            self.fresh = [timer for timer in self.fresh if timer.armed]
+            self.heap = [entry for entry in self.heap if entry[2].armed]
+            heapq.heapify(self.heap)
             self._dead = 0
 
     def _settle(self) -> None:
         """Put the new timers that are still wanted into the heap, in the order of their making."""
-        for timer in self._fresh:
+        for timer in self.fresh:
             if timer.armed:
                 self._sequence += 1
-                heapq.heappush(self._heap, (timer.deadline, self._sequence, timer))
+                heapq.heappush(self.heap, (timer.deadline, self._sequence, timer))
             else:
                 timer._queued = False
                 self._dead -= 1
-        self._fresh.clear()
+        self.fresh.clear()

@@ -29,6 +29,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from typing import Final
 
 from reactor.clock import Clock
@@ -67,8 +68,6 @@ class Turn:
         self._ready: Batch = []
         self._closing: Batch = []
         self._dirty: Batch = []
-        #: What a turn calls after its wait, in this order.
-        self._phases = (self._ready, self._closing, self._dirty)
 
         self._now = clock.now()
         self._stopping = False
@@ -106,15 +105,18 @@ class Turn:
         if self.closed or self._forked:
             self._check()
         self._running = True
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         before = self._calls
         try:
             if self._dirty:
                 self._call_all(self._dirty)
             self._collect(self._wait(timeout))
-            for batch in self._phases:
-                if batch:
-                    self._call_all(batch)
+            if self._ready:
+                self._call_all(self._ready)
+            if self._closing:
+                self._call_all(self._closing)
+            if self._dirty:
+                self._call_all(self._dirty)
         finally:
             self._running = False
         self._turns += 1
@@ -123,55 +125,53 @@ class Turn:
         return self._calls - before
 
     def _wait(self, timeout: float | None) -> Batch:
+        timers = self._timers
         if self._ready or self._deferred or self._signals:
             timeout = 0  # there is work already, perhaps left over from a turn that was cut short
-        elif (deadline := self._timers.next_deadline()) is not None:
-            left = max(deadline - self.clock.now(), 0)
-            timeout = left if timeout is None else min(left, timeout)
+        elif timers.heap or timers.fresh:
+            deadline = timers.next_deadline()
+            if deadline is not None:
+                left = max(deadline - self.clock.now(), 0)
+                timeout = left if timeout is None else min(left, timeout)
         self._waited = timeout
         if self._instrument is not None:
             self._instrument.before_wait(timeout)
-        if timeout is None or timeout > 0:
-            events = self._sleep(timeout)
-        else:
-            events = self.demultiplexer.wait(0)
-        self._now = self.clock.now()
-        if self._instrument is not None:
-            self._instrument.after_wait(len(events))
-        return events
-
-    def _sleep(self, timeout: float | None) -> Batch:
-        # First say that we sleep, then look for a reason not to. Whoever adds work does it in the
-        # opposite order, first add, then look whether we sleep: so one of the two always notices.
-        try:
+        if timeout != 0:
+            # First say that we sleep, then look for a reason not to. Whoever adds work does it in
+            # the opposite order, first add, then look whether we sleep: so one of the two notices.
             with self._lock:
                 self._asleep = True
                 if self._deferred or self._signals or self._closing or self._stopping:
                     timeout = 0
+        try:
             return self.demultiplexer.wait(timeout)
         finally:
             self._asleep = False
 
     def _collect(self, events: Batch) -> None:
         """Put what is to be called into `_ready`, behind what an earlier turn may have left."""
+        self._now = now = self.clock.now()
+        self._found = events
+        self._due = self._called = 0
         ready = self._ready
         ready += events
-        self._found = events
-        timers = self._timers.due(self._now)
-        for timer in timers:
-            ready.append((timer, GO))
-        self._due = len(timers)
-        self._called = 0
+        if self._instrument is not None:
+            self._instrument.after_wait(len(events))
+        timers = self._timers
+        if timers.heap or timers.fresh:
+            due = timers.due(now)
+            ready += [(timer, GO) for timer in due]
+            self._due = len(due)
         if self._deferred or self._signals:
             self._called = self._take(self._deferred) + self._take(self._signals)
         if self._instrument is not None:
             self._wrap(ready, self._instrument)
 
     def _take(self, queue: deque[Call]) -> int:
-        # Other threads may append meanwhile, so take as many as there are now, one by one.
+        # Other threads may append meanwhile, so take as many as there are now.
         count = len(queue)
-        for _ in range(count):
-            self._ready.append((queue.popleft(), GO))
+        take = queue.popleft
+        self._ready += [(take(), GO) for _ in range(count)]
         return count
 
     def _call_all(self, batch: Batch) -> None:
@@ -194,7 +194,8 @@ class Turn:
                 source.fired += 1
                 source.last_fired = now
                 try:
-                    source.fire(ready)
+                    fire = source.fire
+                    fire(ready)
                 except Exception as error:
                     self.report(ErrorContext(error, source, ready))
         except BaseException:
@@ -264,7 +265,7 @@ class Turn:
             raise ForkError(
                 "the process was forked: call after_fork() in the child before this reactor is used"
             )
-        if self.debug and self._running and self._thread != threading.get_ident():
+        if self.debug and self._running and self._thread != get_ident():
             raise WrongThreadError(
                 "this reactor is running in another thread; use call_threadsafe() to reach it"
             )

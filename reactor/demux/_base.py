@@ -49,8 +49,8 @@ class Lane(Source, Protocol):
         """
         ...
 
-    def push(self, rider: Rider, fd: int, data: bytes, /) -> bool:
-        """Take `data` to be sent to `fd` when the lane is flushed, or refuse (False).
+    def push(self, rider: Rider, data: bytes, /) -> bool:
+        """Take `data` to be sent when the lane is flushed, or refuse (False).
 
         The first push of a turn makes the lane ask for a flush. What the kernel does not take comes
         back by `rider._on_unsent`.
@@ -65,6 +65,8 @@ class Lane(Source, Protocol):
 class Rider(Protocol):
     """A stream, as a lane sees it."""
 
+    #: Its descriptor.
+    _fd: int
     #: Bytes that it has pushed in this turn.
     _pushed: int
 

@@ -5,9 +5,8 @@ streams, all in one call. This file turns its results into tokens. The contract 
 program can tell only by its speed, and by timeouts that are in nanoseconds. What the C does for
 streams beyond the contract, receiving and sending in bulk, is in `_lane`.
 
-Where the time goes: a call into C costs about 0.15 us, reading one event from an array as much
-again, but reading many of them as one list next to nothing. Hence two ways through `wait`, one for
-a single event and one for many.
+Where the time goes: a call into C costs about 0.15 us, and so does reading one number of an array;
+reading many of them as one list costs next to nothing.
 
 Floor 1: beside the other backends; only `reactor.demux` opens it. The only user of `_epoll_ext`.
 """
@@ -30,10 +29,14 @@ from reactor.events import READ, WRITE
 #: Bytes that one wait can receive. What does not fit is received by its stream.
 _ARENA: Final = 1024 * 1024
 
+# Found once: an attribute of a C library is looked up by name at each use.
+_rx_wait: Final = lib.rx_wait
 _SHIFT: Final = lib.RX_SHIFT
 _READY: Final = (1 << _SHIFT) - 1
 _PLAIN: Final = lib.RX_PLAIN
+_RECEIVED: Final = lib.RX_RECEIVED
 _GREW: Final = lib.RX_GREW
+_INTERRUPTED: Final = -errno.EINTR
 
 
 class EpollCDemultiplexer(Demultiplexer):
@@ -55,7 +58,8 @@ class EpollCDemultiplexer(Demultiplexer):
         if not self._set:
             raise OSError(ffi.errno, "the kernel gave no epoll set")
         self._results = lib.rx_look(self._set)
-        self._arena = memoryview(ffi.buffer(self._results.arena, _ARENA))
+        # Slices of it are `bytes`, in one step.
+        self._arena = ffi.buffer(self._results.arena, _ARENA)
         self._look()
         self._slots: dict[int, int] = {}  # descriptor to slot
         self._owners: list[Any] = []  # slot to token
@@ -106,18 +110,24 @@ class EpollCDemultiplexer(Demultiplexer):
     def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
         if timeout == 0 or self._always:
-            count = lib.rx_wait(self._set, 0)
+            count = _rx_wait(self._set, 0)
+        elif timeout is None:
+            while (count := _rx_wait(self._set, -1)) == _INTERRUPTED:
+                pass  # a signal's Python handler has run between the two calls
         else:
-            count = self._wait_long(timeout)
+            count = self._wait_until(timeout)
         if count >= _GREW:
             count -= _GREW
             self._look()
-        if count == 1:
-            ready = self._one()
-        elif count > 0:
-            ready = self._many(count)
-        else:
+        ready: list[tuple[Any, int]]
+        if count <= 0:
             ready = []
+        elif count < _RECEIVED:
+            owners = self._owners
+            events = self._events_view[:count].tolist()
+            ready = [(owners[event >> _SHIFT], event & _READY) for event in events]
+        else:
+            ready = self._received(count - _RECEIVED)
         if self._always:
             ready += [
                 (self._tokens[fd], mask & (READ | WRITE))
@@ -158,7 +168,7 @@ class EpollCDemultiplexer(Demultiplexer):
             self._outer.close()
         self._events_view.release()
         self._sizes_view.release()
-        self._arena.release()
+        del self._arena
         lib.rx_close(self._set)
 
     def _receive_into(self, fd: int) -> None:
@@ -180,52 +190,41 @@ class EpollCDemultiplexer(Demultiplexer):
             lib.rx_remove(self._set, slot)
             raise
 
-    def _wait_long(self, timeout: float | None) -> int:
-        if timeout is None:
-            while (count := lib.rx_wait(self._set, -1)) == -errno.EINTR:
-                pass  # a signal's Python handler has run between the two calls
-            return count
+    def _wait_until(self, timeout: float) -> int:
         # Nanoseconds, rounded up: a wait must never end before its time.
         left = -int(-min(max(timeout, 0.0), MAX_WAIT) * 1e9 // 1)
         deadline = time.monotonic_ns() + left
-        while (count := lib.rx_wait(self._set, left)) == -errno.EINTR:
+        while (count := _rx_wait(self._set, left)) == _INTERRUPTED:
             left = max(deadline - time.monotonic_ns(), 0)
         return count
 
-    def _one(self) -> list[tuple[Any, int]]:
-        event = self._events_view[0]
-        token = self._owners[event >> _SHIFT]
-        if self._results.received:
-            self._hand_over(token, self._sizes_view[0], 0)
-        return [(token, event & _READY)]
-
-    def _many(self, count: int) -> list[tuple[Any, int]]:
-        owners = self._owners
+    def _received(self, count: int) -> list[tuple[Any, int]]:
+        """Return the events of a wait that received, and hand what came to its tokens."""
+        owners, arena = self._owners, self._arena
+        if count == 1 and (size := self._sizes_view[0]) > 0:
+            event = self._events_view[0]
+            token = owners[event >> _SHIFT]
+            if token.received is None:
+                token.received = arena[:size]
+                return [(token, event & _READY)]
         events = self._events_view[:count].tolist()
-        ready = [(owners[event >> _SHIFT], event & _READY) for event in events]
-        if self._results.received:
-            sizes = self._sizes_view[:count].tolist()
-            arena = self._arena
-            offset = 0
-            for (token, _), size in zip(ready, sizes, strict=True):
-                if size > 0 and token.received is None:
-                    token.received = bytes(arena[offset : offset + size])
-                    offset += size
-                elif size != _PLAIN:
-                    offset += self._hand_over(token, size, offset)
+        sizes = self._sizes_view[:count].tolist()
+        ready = []
+        begin = 0
+        for event, size in zip(events, sizes, strict=True):
+            token = owners[event >> _SHIFT]
+            ready.append((token, event & _READY))
+            if size > 0:
+                end = begin + size
+                if token.received is None:
+                    token.received = arena[begin:end]
+                else:
+                    token.received += arena[begin:end]
+                begin = end
+            elif size != _PLAIN:
+                error = _PLAIN - size
+                token.over = OSError(error, os.strerror(error)) if size else EOFError()
         return ready
-
-    def _hand_over(self, token: Any, size: int, offset: int) -> int:
-        """Give a stream what was received for it; return how much of the arena that was."""
-        if size > 0:
-            data = bytes(self._arena[offset : offset + size])
-            token.received = data if token.received is None else token.received + data
-            return size
-        if size == 0:
-            token.over = EOFError()
-        elif size != _PLAIN:
-            token.over = OSError(_PLAIN - size, os.strerror(_PLAIN - size))
-        return 0
 
     def _show_outer(self) -> None:
         # A host watches an open file, as epoll does, and would lose sight of ours when the set is

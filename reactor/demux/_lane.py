@@ -1,47 +1,48 @@
 """The fast lane of the C path: small writes of all streams, sent in one call at the turn's end.
 
 Sending a kilobyte costs the kernel two microseconds and Python, which prepares the call, takes the
-interpreter's lock back and looks at the result, half as much again. So the bytes are copied into an
-arena, one memory copy each, and C sends them all.
+interpreter's lock back and looks at the result, half as much again. So what streams write is only
+noted here, is joined at the turn's end, one memory copy each, and C sends it all.
 
-A stream has at most one entry, its write of this turn; writing again directly after makes it
-longer.
-Everything else (larger writes, a second write after another stream's, anything while the kernel is
-full) a stream queues itself, to be sent by its own flusher, which is behind the lane's in the same
-phase: so the order of its bytes is kept.
+A stream's writes follow one another here: writing again directly after is one `send` with what was
+written before. Everything else (larger writes, a second write after another stream's, anything
+while the kernel is full) a stream queues itself, to be sent by its own flusher, which is behind the
+lane's in the same phase: so the order of its bytes is kept.
 
 Floor 1: made by `_epoll_c`; streams use it through the `Lane` protocol.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from _epoll_ext import ffi, lib
+from reactor.budgets import JOIN_LIMIT
 from reactor.demux._base import Rider
 from reactor.trace import Site
 
-#: Bytes and entries of one flush. What does not fit is refused, and its stream sends it itself.
-_ROOM: Final = 256 * 1024
-_ENTRIES: Final = 2048
+#: Writes that are joined and sent by one call into C. More would not stay in the processor's cache
+#: between being joined and being sent.
+_ENTRIES: Final = 128
 
-#: Larger writes are not copied: their stream sends them from where they are.
-_LARGEST: Final = 8 * 1024
+_rx_send: Final = lib.rx_send  # found once: it is looked up by name at each use
 
 
 class Lane:
-    """See `reactor.demux._base.Lane`. All operations are O(1) but `cancel` and the flush: O(n)."""
+    """See `reactor.demux._base.Lane`. Operations are O(1) but `cancel` and the flush: O(writes)."""
 
     __slots__ = (
-        "_arena",
-        "_entries",
+        "_arrays",
+        "_batch",
+        "_chunks",
         "_fds",
-        "_pointers",
         "_riders",
         "_sent",
         "_sizes",
-        "_used",
         "armed",
         "fired",
         "last_fired",
@@ -51,48 +52,31 @@ class Lane:
 
     def __init__(self, receive: Callable[[int], None]) -> None:
         self.receive = receive
-        arena, fds = ffi.new("char[]", _ROOM), ffi.new("int32_t[]", _ENTRIES)
-        sizes, sent = ffi.new("int32_t[]", _ENTRIES), ffi.new("int32_t[]", _ENTRIES)
-        self._pointers = (arena, fds, sizes, sent)
-        self._arena = memoryview(ffi.buffer(arena))
-        self._fds = memoryview(ffi.buffer(fds)).cast("i")
-        self._sizes = memoryview(ffi.buffer(sizes)).cast("i")
-        self._sent = memoryview(ffi.buffer(sent)).cast("i")
+        self._make_room(_ENTRIES)
         self._riders: list[Rider] = []
-        self._used = 0
+        self._chunks: list[bytes] = []
         self.armed = 0
         self.fired = 0
         self.last_fired: float | None = None
         self.site: Site | None = None
 
-    def push(self, rider: Rider, fd: int, data: bytes) -> bool:
+    def push(self, rider: Rider, data: bytes) -> bool:
         """Take `data`, or refuse."""
-        riders = self._riders
         size = len(data)
-        begin = self._used
-        end = begin + size
-        if size > _LARGEST or end > _ROOM:
+        if not 0 < size <= JOIN_LIMIT or (rider._pushed and self._riders[-1] is not rider):
             return False
-        count = len(riders)
-        if rider._pushed:
-            if riders[-1] is not rider:
-                return False
-            self._sizes[count - 1] += size
-        elif count == _ENTRIES:
-            return False
-        else:
-            self._fds[count] = fd
-            self._sizes[count] = size
-            riders.append(rider)
-        self._arena[begin:end] = data
-        self._used = end
+        self._riders.append(rider)
+        self._chunks.append(data)
         rider._pushed += size
         return True
 
     def cancel(self, rider: Rider) -> None:
         """Forget what `rider` has pushed: its descriptor is about to be closed."""
-        index = self._riders.index(rider)
-        self._fds[index] = -1
+        kept = [
+            pair for pair in zip(self._riders, self._chunks, strict=True) if pair[0] is not rider
+        ]
+        self._riders = [pair[0] for pair in kept]
+        self._chunks = [pair[1] for pair in kept]
         rider._pushed = 0
 
     def fire(self, ready: int) -> None:
@@ -100,25 +84,50 @@ class Lane:
         self.armed = 0
         # Emptied first: whatever interrupts us, nothing may be sent twice.
         riders, self._riders = self._riders, []
-        self._used = 0
-        unfinished = lib.rx_send(*self._pointers, len(riders))
+        chunks, self._chunks = self._chunks, []
         for rider in riders:
             rider._pushed = 0
-        if unfinished:
-            self._return_unsent(riders)
+        count = len(riders)
+        if count == 1:
+            self._fds[0] = riders[0]._fd
+            self._sizes[0] = len(chunks[0])
+            if _rx_send(self._batch, chunks[0], 1):
+                self._return_unsent(riders, chunks)
+            return
+        begin = 0
+        while begin < count:
+            end = min(begin + _ENTRIES, count)
+            while end < count and riders[end] is riders[end - 1]:
+                end += 1  # what is not taken must come back whole, so a run is never divided
+            self._send(riders[begin:end], chunks[begin:end])
+            begin = end
 
     def describe(self) -> str:
         """Return what this is, for a log line."""
         return "the streams' fast lane"
 
-    def _return_unsent(self, riders: list[Rider]) -> None:
-        # First copied, then told: a rider may push again, into the same arena.
-        unsent = []
-        begin = 0
-        arrays = zip(riders, self._sizes, self._sent)  # noqa: B905 - these are longer than used
-        for rider, size, sent in arrays:
-            if sent < size:
-                unsent.append((rider, bytes(self._arena[begin : begin + size]), max(sent, 0)))
-            begin += size
-        for rider, data, sent in unsent:
-            rider._on_unsent(data, sent)
+    def _send(self, riders: list[Rider], chunks: list[bytes]) -> None:
+        count = len(riders)
+        if count > len(self._fds):
+            self._make_room(count)
+        self._fds[:count] = array("i", [rider._fd for rider in riders])
+        self._sizes[:count] = array("i", map(len, chunks))
+        if _rx_send(self._batch, b"".join(chunks), count):
+            self._return_unsent(riders, chunks)
+
+    def _return_unsent(self, riders: list[Rider], chunks: list[bytes]) -> None:
+        results = zip(riders, chunks, self._sent[: len(riders)].tolist(), strict=True)
+        for rider, run in groupby(results, key=itemgetter(0)):
+            writes = list(run)
+            data = b"".join(chunk for _, chunk, _ in writes)
+            sent = sum(max(sent, 0) for _, _, sent in writes)
+            if sent < len(data):
+                rider._on_unsent(data, sent)
+
+    def _make_room(self, entries: int) -> None:
+        fds, sizes, sent = (ffi.new("int32_t[]", entries) for _ in range(3))
+        self._arrays = (fds, sizes, sent)  # C has pointers to them
+        self._batch = ffi.new("rx_batch *", {"fds": fds, "sizes": sizes, "sent": sent})
+        self._fds = memoryview(ffi.buffer(fds)).cast("i")
+        self._sizes = memoryview(ffi.buffer(sizes)).cast("i")
+        self._sent = memoryview(ffi.buffer(sent)).cast("i")

@@ -76,6 +76,7 @@ class Core(ABC):
         "_deadline",
         "_dropped",
         "_eof_told",
+        "_fd",
         "_flusher",
         "_gather",
         "_handle",
@@ -170,6 +171,7 @@ class Core(ABC):
         self._bytes_in = self._bytes_out = self._dropped = self._refused = 0
         handle = reactor.register(sock, READ, self._on_ready, owned=True, name="stream")
         handle.on_shutdown = self._on_shutdown
+        self._fd = handle.fd
         if self._lane is not None:
             self._lane.receive(handle.fd)
         self._handle: Handle | None = handle

@@ -48,22 +48,24 @@ class Output(Core):
             self._refused += 1
             return
         queue = self._queue
-        lane = self._lane
-        if lane is not None and type(data) is bytes and not (queue or self._want_write):
+        if self._plain and not (queue or self._want_write):  # nothing waits before it
+            lane = self._lane
             size = len(data)
-            handle = self._handle
-            assert handle is not None, "a closed stream's write side has ended"
-            if self._pushed + size <= self._marks.high and lane.push(self, handle.fd, data):
+            if size > JOIN_LIMIT:
+                if not self._pushed and not (data := self._send_large(data)):
+                    return
+            elif (
+                lane is not None
+                and type(data) is bytes
+                and self._pushed + size <= self._marks.high
+                and lane.push(self, data)
+            ):
                 self._bytes_out += size
                 if not lane.armed:
                     self._reactor.flush_later(lane)
                 return
         if queue is None:
             queue = self._open_queue()
-        if self._plain and len(data) > JOIN_LIMIT and not (self.pending or self._want_write):
-            data = self._send_large(data)
-            if not data:
-                return
         size = queue.append(data)
         flusher = self._flusher
         if flusher is None:
@@ -73,19 +75,20 @@ class Output(Core):
         if size > self._marks.high:
             self._update_marks()
 
-    def _send_large(self, data: bytes | bytearray | memoryview) -> bytes | memoryview:
+    def _send_large(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """Send a large write at once, while it is in the processor's cache; return what is left.
 
         Waiting for the turn's end would gain nothing, as there is nothing to join it with, and a
         thousand of them would have driven one another out of the cache by then.
         """
-        view = memoryview(data).cast("B")
+        if type(data) is not bytes:
+            data = memoryview(data).cast("B")
         try:
-            sent = self._sock.send(view, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
+            sent = self._sock.send(data, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
         except OSError:
-            return view  # fails alike at the turn's end, where that is dealt with
+            return data  # fails alike at the turn's end, where that is dealt with
         self._bytes_out += sent
-        return view[sent:]
+        return memoryview(data)[sent:] if sent < len(data) else b""
 
     def writelines(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Queue all of `chunks`, in order; the same as, and cheaper than, writing one by one."""

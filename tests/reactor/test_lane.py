@@ -164,3 +164,21 @@ def test_input_that_was_received_for_a_stream_paused_since_is_not_lost(
     heard = sorted(bytes(stream.handler.data) for stream in streams)  # type: ignore[attr-defined]
     assert heard == [b"first second", b"second"]
     its_peer.close()
+
+
+def test_a_run_of_writes_longer_than_a_batch_is_never_divided(reactor: Reactor, pair: Pair) -> None:
+    other, its_peer = socket.socketpair()
+    pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    first, second = opened(reactor, other), opened(reactor, pair[0])
+    first.write(b"before")
+    words = [b"%05d" % number for number in range(3000)]
+    for word in words:  # far more than the kernel takes at once
+        second.write(word)
+    expected, received = b"".join(words), b""
+    while len(received) < len(expected):
+        reactor.run_once(0)
+        received += pair[1].recv(1 << 20)
+    assert received == expected
+    assert its_peer.recv(99) == b"before"
+    assert (second.pending, second.stats().bytes_out) == (0, len(expected))
+    its_peer.close()

@@ -66,7 +66,7 @@ def test_a_queue_of_mostly_cancelled_timers_is_compacted() -> None:
     for timer in timers[100:]:
         timer.cancel()
     assert len(queue) == 100
-    assert len(queue._heap) <= 256
+    assert len(queue.heap) <= 256
     assert queue.due(1e9) == timers[:100]
 
 
