@@ -45,31 +45,28 @@ class Timer:
         "_args",
         "_callback",
         "_queue",
-        "_queued",
         "armed",
         "deadline",
         "fired",
         "last_fired",
-        "missed",
-        "period",
         "site",
     )
+
+    period: float = 0.0
+    missed: int = 0
 
     def __init__(
         self,
         queue: TimerQueue,
         deadline: float,
-        period: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
     ) -> None:
-        self._queue = queue
-        self._queued = True
+        #: The queue, while it has an entry for this timer.
+        self._queue: TimerQueue | None = queue
         self._callback = callback
         self._args = args
         self.deadline = deadline
-        self.period = period
-        self.missed = 0
         self.armed = 1
         self.fired = 0
         self.last_fired: float | None = None
@@ -79,18 +76,16 @@ class Timer:
         """Make sure that it does not fire (again), even if it is due already. O(1); idempotent."""
         if self.armed:
             self.armed = 0
-            self._release()
-            if self._queued:
+            # The entry may stay in the queue for long; what it would have called must not.
+            self._callback = _nothing
+            self._args = ()
+            if self._queue is not None:
                 self._queue.note_cancelled()
 
     def fire(self, ready: int) -> None:
-        """Call the callback; the loop's, not yours. A periodic timer is set again first."""
+        """Call the callback; the loop's, not yours."""
         callback, args = self._callback, self._args
-        if self.period:
-            self._queue.again(self)
-        else:
-            self.armed = 0
-            self._release()
+        self.cancel()
         callback(*args)
 
     def describe(self) -> str:
@@ -100,10 +95,29 @@ class Timer:
             return f"{kind} (done)"
         return f"{kind} for {getattr(self._callback, '__qualname__', repr(self._callback))}"
 
-    def _release(self) -> None:
-        # A cancelled entry may stay in the heap for long; what it would have called must not.
-        self._callback = _nothing
-        self._args = ()
+
+class PeriodicTimer(Timer):
+    """A timer that is set again each time it fires, until it is cancelled."""
+
+    __slots__ = ("_home", "missed", "period")
+
+    def __init__(
+        self,
+        queue: TimerQueue,
+        deadline: float,
+        period: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> None:
+        super().__init__(queue, deadline, callback, args)
+        self._home = queue
+        self.period = period
+        self.missed = 0
+
+    def fire(self, ready: int) -> None:
+        """Set it again, then call the callback, which may cancel it."""
+        self._home.again(self)
+        self._callback(*self._args)
 
 
 def _nothing(*_args: object) -> None:
@@ -139,11 +153,14 @@ class TimerQueue:
                 f"a timer needs a finite deadline and a period that is not negative, not"
                 f" deadline={deadline!r}, period={period!r}"
             )
-        timer = Timer(self, deadline, period, callback, args)
+        if period:
+            timer: Timer = PeriodicTimer(self, deadline, period, callback, args)
+        else:
+            timer = Timer(self, deadline, callback, args)
         self.fresh.append(timer)
         return timer
 
-    def again(self, timer: Timer) -> None:
+    def again(self, timer: PeriodicTimer) -> None:
         """Set a periodic timer for its next deadline that lies ahead of the last collection."""
         deadline = timer.deadline + timer.period
         late = self._now - deadline
@@ -152,7 +169,7 @@ class TimerQueue:
             timer.missed += skipped
             deadline += skipped * timer.period
         timer.deadline = deadline
-        timer._queued = True
+        timer._queue = self
         self.fresh.append(timer)
 
     def next_deadline(self) -> float | None:
@@ -165,7 +182,7 @@ class TimerQueue:
             if timer.armed:
                 return deadline
             heapq.heappop(heap)
-            timer._queued = False
+            timer._queue = None
             self._dead -= 1
         return None
 
@@ -178,7 +195,7 @@ class TimerQueue:
         due: list[Timer] = []
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]
-            timer._queued = False
+            timer._queue = None
             if timer.armed:
                 due.append(timer)
             else:
@@ -206,6 +223,6 @@ class TimerQueue:
                 self._sequence += 1
                 heapq.heappush(self.heap, (timer.deadline, self._sequence, timer))
             else:
-                timer._queued = False
+                timer._queue = None
                 self._dead -= 1
         self.fresh.clear()
