@@ -38,8 +38,8 @@ class OptionalExtensions(build_ext):
         except Exception as error:
             print(
                 f"reactor: {ext.name} was not built ({error}). Everything works without it; the"
-                " backend 'epoll_c' needs it. To have it, install a C compiler and Python's"
-                " headers, and install again.",
+                " backends 'epoll_c' and 'io_uring' need it. To have them, install a C compiler and"
+                " Python's headers, and install again.",
                 file=sys.stderr,
             )
             raise

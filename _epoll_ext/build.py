@@ -11,14 +11,23 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
+HEADERS = (
+    "messages.h",
+    "epoll.h",
+    "epoll.cdef.h",
+    "uring.h",
+    "uring.cdef.h",
+    "uring_parts.h",
+)
 
 ffi = FFI()
 ffi.cdef((HERE / "epoll.cdef.h").read_text())
+ffi.cdef((HERE / "uring.cdef.h").read_text())
 ffi.set_source(
     "_epoll_ext._native",
-    '#include "epoll.h"',
-    sources=["_epoll_ext/epoll.c"],
-    depends=["_epoll_ext/epoll.h", "_epoll_ext/epoll.cdef.h"],
+    '#include "epoll.h"\n#include "uring.h"',
+    sources=[f"_epoll_ext/{name}.c" for name in ("epoll", "uring", "uring_ring", "uring_slots")],
+    depends=[f"_epoll_ext/{name}" for name in HEADERS],
     include_dirs=["_epoll_ext"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],
 )

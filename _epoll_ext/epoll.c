@@ -253,13 +253,13 @@ int rx_renew(rx_set *set) {
 
 static int precise = 1; /* until the kernel says otherwise; the same for every set */
 
-static int ask_kernel(rx_set *set, int64_t timeout) {
+static int ask_kernel(rx_set *set, int most, int64_t timeout) {
 #ifdef SYS_epoll_pwait2
     /* Whole milliseconds are asked for in the older way: one argument less to copy. */
     if (precise && timeout > 0 && timeout % 1000000 != 0) {
         struct timespec limit = {.tv_sec = timeout / 1000000000, .tv_nsec = timeout % 1000000000};
         long count =
-            syscall(SYS_epoll_pwait2, set->fd, set->kernel, set->out.room, &limit, NULL, 0);
+            syscall(SYS_epoll_pwait2, set->fd, set->kernel, most, &limit, NULL, 0);
         if (count >= 0 || errno != ENOSYS)
             return count < 0 ? -errno : (int)count;
         precise = 0;
@@ -269,7 +269,7 @@ static int ask_kernel(rx_set *set, int64_t timeout) {
 #endif
     /* Rounded up: a wait must never end before its time. */
     int milliseconds = timeout < 0 ? -1 : (int)((timeout + 999999) / 1000000);
-    int count = epoll_wait(set->fd, set->kernel, set->out.room, milliseconds);
+    int count = epoll_wait(set->fd, set->kernel, most, milliseconds);
     return count < 0 ? -errno : count;
 }
 
@@ -305,16 +305,29 @@ static int32_t receive(rx_set *set, slot_t *slot, int used) {
     return (int32_t)size;
 }
 
+/* Whether one of the first `count` events is for a slot that receives. */
+static int brings_input(const rx_set *set, int count) {
+    for (int i = 0; i < count; i++) {
+        uint32_t index = (uint32_t)set->kernel[i].data.u64;
+        if (set->kernel[i].events & EPOLLIN && set->slots[index].receives)
+            return 1;
+    }
+    return 0;
+}
+
 int rx_wait(rx_set *set, int64_t timeout) {
     if (set->changes >= 0)
         apply_changes(set);
     int room = set->out.room;
-    int count = ask_kernel(set, timeout);
+    int count = ask_kernel(set, RX_BATCH, timeout);
     if (count < 0)
         return count;
-    /* There may be more than was asked for, and all of it must be told. */
-    while (count == set->out.room && grow_events(set, 2 * set->out.room) == 0) {
-        count = ask_kernel(set, 0);
+    /* There may be more than was asked for. Where input is received, the rest is for the next wait;
+     * else all of it must be told. */
+    if (count == RX_BATCH && !brings_input(set, count)) {
+        while ((count = ask_kernel(set, set->out.room, 0)) == set->out.room &&
+               grow_events(set, 2 * set->out.room) == 0)
+            ;
         if (count < 0)
             count = 0; /* interrupted: nothing is lost, the next wait reports it */
     }
@@ -353,21 +366,14 @@ int rx_wait(rx_set *set, int64_t timeout) {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-int rx_send(rx_batch *batch, const char *bytes, int count) {
+int rx_send(rx_messages *messages, const char *bytes, int count) {
     int unfinished = 0;
-    for (int begin = 0, end; begin < count; begin = end) {
-        int fd = batch->fds[begin], size = 0;
-        for (end = begin; end < count && batch->fds[end] == fd; end++)
-            size += batch->sizes[end];
-        ssize_t taken = send(fd, bytes, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        int32_t error = taken < 0 ? -errno : 0;
+    for (int i = 0; i < count; i++) {
+        int32_t size = messages->sizes[i];
+        ssize_t taken = send(messages->fds[i], bytes, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        messages->sent[i] = taken < 0 ? -errno : (int32_t)taken;
+        unfinished += messages->sent[i] < size;
         bytes += size;
-        for (int i = begin; i < end; i++) {
-            ssize_t part = taken < batch->sizes[i] ? taken : batch->sizes[i];
-            batch->sent[i] = error ? error : (int32_t)part;
-            unfinished += batch->sent[i] < batch->sizes[i];
-            taken -= part;
-        }
     }
     return unfinished;
 }

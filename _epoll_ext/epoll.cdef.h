@@ -32,8 +32,8 @@ typedef struct {
     int32_t *fds;
     int32_t *sizes;
     int32_t *sent;
-} rx_batch;
+} rx_messages;
 
-int rx_send(rx_batch *batch, const char *bytes, int count);
+int rx_send(rx_messages *messages, const char *bytes, int count);
 int rx_wait(rx_set *set, int64_t timeout);
 int rx_is_precise(void);

@@ -45,7 +45,8 @@ class Lane(Source, Protocol):
         """Receive for `fd` in each wait from now on, as long as READ is watched for.
 
         What comes is put into its token before that is returned as ready: bytes are added to
-        `token.received`; the end of the stream, or its failure, becomes `token.over`.
+        `token.received`; the end of the stream, or its failure, becomes `token.over`. A wait
+        that has received may leave some of what is ready to the next, which then does not sleep.
         """
         ...
 

@@ -8,7 +8,7 @@ streams beyond the contract, receiving and sending in bulk, is in `_lane`.
 Where the time goes: a call into C costs about 0.15 us, and so does reading one number of an array;
 reading many of them as one list costs next to nothing.
 
-Floor 1: beside the other backends; only `reactor.demux` opens it. The only user of `_epoll_ext`.
+Floor 1: beside the other backends; only `reactor.demux` opens it. A user of `_epoll_ext`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from _epoll_ext import ffi, lib
 from reactor.budgets import MAX_WAIT
-from reactor.demux._base import Demultiplexer, Features, check_open
+from reactor.demux._base import Demultiplexer, DemuxStats, Features, check_open
 from reactor.demux._lane import Lane
 from reactor.errors import RegistrationError
 from reactor.events import READ, WRITE
@@ -66,7 +66,8 @@ class EpollCDemultiplexer(Demultiplexer):
         self._always: dict[int, int] = {}  # what the kernel refuses: descriptor to interest
         self._outer: select.epoll | None = None
         self._outer_shows = 0
-        self.lane = Lane(self._receive_into)
+        self._gone = 0  # descriptors that had been closed when they were unregistered
+        self.lane = Lane(self._receive_into, lib.rx_send)
 
     def register(self, fd: int, interest: int, token: Any) -> None:
         self._claim(fd)
@@ -105,7 +106,7 @@ class EpollCDemultiplexer(Demultiplexer):
         if slot is not None:
             self._owners[slot] = None
             if lib.rx_remove(self._set, slot) < 0:
-                self._vanished += 1
+                self._gone += 1
 
     def wait(self, timeout: float | None) -> list[tuple[Any, int]]:
         self._waits += 1
@@ -158,9 +159,15 @@ class EpollCDemultiplexer(Demultiplexer):
         if self._outer is not None:
             self._show_outer()
 
+    def stats(self) -> DemuxStats:
+        if not self.closed:
+            self._count()
+        return super().stats()
+
     def close(self) -> None:
         if self.closed:
             return
+        self._count()
         self.closed = True
         self._tokens.clear()
         self._always.clear()
@@ -170,6 +177,10 @@ class EpollCDemultiplexer(Demultiplexer):
         self._sizes_view.release()
         del self._arena
         lib.rx_close(self._set)
+
+    def _count(self) -> None:
+        self._rebuilds = self._results.renewals
+        self._vanished = self._gone + self._results.vanished
 
     def _receive_into(self, fd: int) -> None:
         slot = self._slots.get(fd)

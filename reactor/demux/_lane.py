@@ -1,4 +1,4 @@
-"""The fast lane of the C path: small writes of all streams, sent in one call at the turn's end.
+"""The fast lane of the C paths: small writes of all streams, sent in one call at the turn's end.
 
 Sending a kilobyte costs the kernel two microseconds and Python, which prepares the call, takes the
 interpreter's lock back and looks at the result, half as much again. So what streams write is only
@@ -9,7 +9,7 @@ written before. Everything else (larger writes, a second write after another str
 while the kernel is full) a stream queues itself, to be sent by its own flusher, which is behind the
 lane's in the same phase: so the order of its bytes is kept.
 
-Floor 1: made by `_epoll_c`; streams use it through the `Lane` protocol.
+Floor 1: made by `_epoll_c` and `_io_uring`; streams use it through the `Lane` protocol.
 """
 
 from __future__ import annotations
@@ -18,29 +18,36 @@ from array import array
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
-from _epoll_ext import ffi, lib
+from _epoll_ext import ffi
 from reactor.budgets import JOIN_LIMIT
 from reactor.demux._base import Rider
 from reactor.trace import Site
 
-#: Writes that are joined and sent by one call into C. More would not stay in the processor's cache
-#: between being joined and being sent.
-_ENTRIES: Final = 128
+#: Messages that are joined and sent by one call into C. More would not stay in the processor's
+#: cache between being joined and being sent.
+_MESSAGES: Final = 128
 
-_rx_send: Final = lib.rx_send  # found once: it is looked up by name at each use
+#: Sends `count` messages: `(messages, their bytes end to end, count)`. Returns whether the kernel
+#: left something of one.
+Send = Callable[[Any, bytes, int], int]
 
 
 class Lane:
-    """See `reactor.demux._base.Lane`. Operations are O(1) but `cancel` and the flush: O(writes)."""
+    """See `reactor.demux._base.Lane`. Operations are O(1) but `cancel` and the flush: O(writes).
+
+    `receive` is the demultiplexer's; `send` is C's.
+    """
 
     __slots__ = (
         "_arrays",
-        "_batch",
         "_chunks",
         "_fds",
+        "_messages",
+        "_repeated",
         "_riders",
+        "_send",
         "_sent",
         "_sizes",
         "armed",
@@ -50,11 +57,18 @@ class Lane:
         "site",
     )
 
-    def __init__(self, receive: Callable[[int], None]) -> None:
+    def __init__(self, receive: Callable[[int], None], send: Send) -> None:
         self.receive = receive
-        self._make_room(_ENTRIES)
+        self._send = send
+        fds, sizes, sent = (ffi.new("int32_t[]", _MESSAGES) for _ in range(3))
+        self._arrays = (fds, sizes, sent)  # C has pointers to them
+        self._messages = ffi.new("rx_messages *", {"fds": fds, "sizes": sizes, "sent": sent})
+        self._fds = memoryview(ffi.buffer(fds)).cast("i")
+        self._sizes = memoryview(ffi.buffer(sizes)).cast("i")
+        self._sent = memoryview(ffi.buffer(sent)).cast("i")
         self._riders: list[Rider] = []
         self._chunks: list[bytes] = []
+        self._repeated = False
         self.armed = 0
         self.fired = 0
         self.last_fired: float | None = None
@@ -63,9 +77,14 @@ class Lane:
     def push(self, rider: Rider, data: bytes) -> bool:
         """Take `data`, or refuse."""
         size = len(data)
-        if not 0 < size <= JOIN_LIMIT or (rider._pushed and self._riders[-1] is not rider):
+        if not 0 < size <= JOIN_LIMIT:
             return False
-        self._riders.append(rider)
+        riders = self._riders
+        if rider._pushed:
+            if riders[-1] is not rider:
+                return False
+            self._repeated = True
+        riders.append(rider)
         self._chunks.append(data)
         rider._pushed += size
         return True
@@ -87,47 +106,42 @@ class Lane:
         chunks, self._chunks = self._chunks, []
         for rider in riders:
             rider._pushed = 0
+        if self._repeated:
+            self._repeated = False
+            riders, chunks = _merged(riders, chunks)
         count = len(riders)
         if count == 1:
             self._fds[0] = riders[0]._fd
             self._sizes[0] = len(chunks[0])
-            if _rx_send(self._batch, chunks[0], 1):
+            if self._send(self._messages, chunks[0], 1):
                 self._return_unsent(riders, chunks)
             return
-        begin = 0
-        while begin < count:
-            end = min(begin + _ENTRIES, count)
-            while end < count and riders[end] is riders[end - 1]:
-                end += 1  # what is not taken must come back whole, so a run is never divided
-            self._send(riders[begin:end], chunks[begin:end])
-            begin = end
+        for begin in range(0, count, _MESSAGES):
+            end = begin + _MESSAGES
+            self._send_many(riders[begin:end], chunks[begin:end])
 
     def describe(self) -> str:
         """Return what this is, for a log line."""
         return "the streams' fast lane"
 
-    def _send(self, riders: list[Rider], chunks: list[bytes]) -> None:
+    def _send_many(self, riders: list[Rider], chunks: list[bytes]) -> None:
         count = len(riders)
-        if count > len(self._fds):
-            self._make_room(count)
         self._fds[:count] = array("i", [rider._fd for rider in riders])
         self._sizes[:count] = array("i", map(len, chunks))
-        if _rx_send(self._batch, b"".join(chunks), count):
+        if self._send(self._messages, b"".join(chunks), count):
             self._return_unsent(riders, chunks)
 
     def _return_unsent(self, riders: list[Rider], chunks: list[bytes]) -> None:
-        results = zip(riders, chunks, self._sent[: len(riders)].tolist(), strict=True)
-        for rider, run in groupby(results, key=itemgetter(0)):
-            writes = list(run)
-            data = b"".join(chunk for _, chunk, _ in writes)
-            sent = sum(max(sent, 0) for _, _, sent in writes)
+        results = self._sent[: len(riders)].tolist()
+        for rider, data, sent in zip(riders, chunks, results, strict=True):
             if sent < len(data):
-                rider._on_unsent(data, sent)
+                rider._on_unsent(data, max(sent, 0))
 
-    def _make_room(self, entries: int) -> None:
-        fds, sizes, sent = (ffi.new("int32_t[]", entries) for _ in range(3))
-        self._arrays = (fds, sizes, sent)  # C has pointers to them
-        self._batch = ffi.new("rx_batch *", {"fds": fds, "sizes": sizes, "sent": sent})
-        self._fds = memoryview(ffi.buffer(fds)).cast("i")
-        self._sizes = memoryview(ffi.buffer(sizes)).cast("i")
-        self._sent = memoryview(ffi.buffer(sent)).cast("i")
+
+def _merged(riders: list[Rider], chunks: list[bytes]) -> tuple[list[Rider], list[bytes]]:
+    """Make what one rider has written one chunk."""
+    runs = [
+        (rider, b"".join(chunk for _, chunk in run))
+        for rider, run in groupby(zip(riders, chunks, strict=True), key=itemgetter(0))
+    ]
+    return [rider for rider, _ in runs], [chunk for _, chunk in runs]

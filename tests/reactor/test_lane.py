@@ -11,16 +11,17 @@ from reactor import CloseKind, Reactor, Stream, StreamHandler
 from reactor.demux import available
 from tests.support.streams import Recorder
 
-pytestmark = pytest.mark.skipif(
-    "epoll_c" not in available(), reason="the C path was not built: it needs a compiler"
-)
+#: The backends that have one.
+LANES = ("epoll_c", "io_uring")
 
 Pair = tuple[socket.socket, socket.socket]
 
 
-@pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    with Reactor(backend="epoll_c") as it:
+@pytest.fixture(params=LANES)
+def reactor(request: pytest.FixtureRequest) -> Iterator[Reactor]:
+    if request.param not in available():
+        pytest.skip("it needs a compiler; io_uring also a kernel that allows it")
+    with Reactor(backend=request.param) as it:
         yield it
 
 
