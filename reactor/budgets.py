@@ -14,9 +14,15 @@ from typing import Final
 #: 32-bit milliseconds in places, and libevent chose the same 35 minutes for the same reason.
 MAX_WAIT: Final = 35 * 60.0
 
-#: Bytes asked of one `recv`. Above 128 KiB the C allocator maps and unmaps memory for every read
-#: (2 us against 13 to 21 us measured), and below 16 KiB bulk transfers pay per call.
+#: Bytes asked of one `recv`, unless the stream has shown that it brings more. Below 16 KiB bulk
+#: transfers pay per call.
 READ_SIZE: Final = 64 * 1024
+
+#: Bytes asked of the next `recv` after one that was filled, until one brings less than a quarter of
+#: READ_SIZE. A message of 100 KiB is then one read and one write, which is worth a third of an
+#: echo's cost. Not asked of everybody, for above 128 KiB allocators other than the GNU C library's
+#: (see ALLOCATOR_LESSON) map and unmap memory for every read: 13 to 21 us against 2.
+READ_MOST: Final = 256 * 1024
 
 #: Bytes that a demultiplexer in C asks of a stream at first; it doubles up to READ_SIZE while they
 #: are filled. The same number as RX_FIRST in `_epoll_ext/epoll.h`.

@@ -6,8 +6,8 @@ with a reason.
 
 What it promises:
 
-* *Reading.* At most 64 KiB a call and `READ_BUDGET` a turn. Data comes before the end of it, the
-  end before `on_close`. While reading is paused nothing is read, and nothing is lost.
+* *Reading.* At most `READ_MOST` a call and `READ_BUDGET` a turn. Data comes before the end of it,
+  the end before `on_close`. While reading is paused nothing is read, and nothing is lost.
 * *Writing.* `write` never blocks, fails or calls back. Bytes leave in order, all of them, or the
   reason says that they did not. Writability is asked for only after the kernel took less than it
   was offered. A write after the end is a counted no-op.

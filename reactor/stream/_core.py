@@ -93,6 +93,7 @@ class Core(ABC):
         "_pushed",
         "_queue",
         "_reactor",
+        "_read_size",
         "_read_throttle",
         "_reason",
         "_refused",
@@ -150,6 +151,7 @@ class Core(ABC):
         # Why it will end, once that is known: it still has output to write, or input to deliver.
         self._reason: CloseReason | None = None
         self._tls = tls
+        self._read_size = READ_SIZE
         self._read_throttle: Throttle | None = None
         self._write_throttle: Throttle | None = None
         if read_limit is not None:

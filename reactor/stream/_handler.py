@@ -34,7 +34,7 @@ class StreamHandler:
         """The stream is connected, and the TLS handshake, if it was made with TLS, is done."""
 
     def on_data(self, stream: Stream, data: bytes) -> None:
-        """These bytes have arrived: at least one, at most 64 KiB."""
+        """These bytes have arrived: at least one, at most 256 KiB (`READ_MOST`)."""
 
     def on_eof(self, stream: Stream) -> None:
         """The peer will send no more; all it sent was delivered. Closes the stream by default.

@@ -16,7 +16,7 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Callable
 
-from reactor.budgets import READ_BUDGET, READ_SIZE, RECEIVE_FIRST
+from reactor.budgets import READ_BUDGET, READ_MOST, READ_SIZE, RECEIVE_FIRST
 from reactor.buffers import ReceiveBuffer
 from reactor.errors import CloseKind, CloseReason, LimitError, ReactorError
 from reactor.events import READ, WRITE
@@ -128,7 +128,7 @@ class Input(Output):
         budget = READ_BUDGET
         throttle = self._read_throttle
         while True:
-            size = READ_SIZE if throttle is None else throttle.allow(READ_SIZE)
+            size = min(self._read_size, budget) if throttle is None else throttle.allow(READ_SIZE)
             if not size:
                 self._hold |= THROTTLED
                 self._watch()
@@ -155,7 +155,12 @@ class Input(Output):
             else:
                 self._take_in(data)
             budget -= len(data)
-            if len(data) < size or self._hold or budget <= 0:
+            if len(data) < size:
+                if len(data) < READ_SIZE // 4:
+                    self._read_size = READ_SIZE
+                return
+            self._read_size = READ_MOST
+            if self._hold or budget <= 0:
                 return
 
     def _take_received(self, handle: Handle) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor import CloseKind, Reactor, ReactorError
-from reactor.budgets import READ_BUDGET, READ_SIZE
+from reactor.budgets import READ_BUDGET, READ_MOST, READ_SIZE
 from reactor.errors import LimitError
 from reactor.ratelimit import TokenBucket
 from reactor.stream import Stream
@@ -73,7 +73,7 @@ def test_all_data_is_delivered_before_the_end_of_it(reactor: Reactor) -> None:
     assert ["open", "data", "eof", "close"] == handler.events
 
 
-def test_one_turn_reads_at_most_the_budget_and_in_pieces_of_64_kib(virtual: VirtualReactor) -> None:
+def test_one_turn_reads_at_most_the_budget(virtual: VirtualReactor) -> None:
     ours, theirs = memory_socketpair(virtual.demultiplexer, capacity=READ_BUDGET * 3)
     handler = Recorder()
     Stream(virtual, ours, handler)
@@ -101,6 +101,30 @@ def test_a_read_that_came_back_short_is_not_repeated(
     theirs.send(b"x" * 100)
     virtual.settle()
     assert [READ_SIZE] == sizes
+
+
+def test_a_stream_that_fills_its_reads_is_asked_for_more_until_it_brings_little(
+    virtual: VirtualReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = memory_socketpair(virtual.demultiplexer, capacity=READ_BUDGET)
+    asked: list[int] = []
+    original = ours.recv
+
+    def noted(size: int) -> bytes:
+        asked.append(size)
+        return original(size)
+
+    monkeypatch.setattr(ours, "recv", noted)
+    Stream(virtual, ours, Recorder())
+    virtual.settle()
+    seen = []
+    for size in (READ_SIZE + 1, 2 * READ_SIZE, 10, 10):
+        asked.clear()
+        theirs.send(b"x" * size)
+        virtual.settle()
+        seen.append(asked[:])
+    rest = READ_BUDGET - READ_SIZE
+    assert seen == [[READ_SIZE, rest], [READ_SIZE, rest], [READ_MOST], [READ_SIZE]]
 
 
 def test_while_reading_is_paused_nothing_is_read_and_nothing_is_lost(reactor: Reactor) -> None:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from reactor import CloseKind, CloseReason, Reactor
+from reactor.budgets import READ_MOST
 from reactor.stream import Stream, StreamHandler
 from reactor.testing import MemorySocket, VirtualReactor, memory_socketpair
 from reactor.testing._memory import CAPACITY
@@ -46,7 +47,7 @@ class Recorder(StreamHandler):
         self.note("open", stream)
 
     def on_data(self, stream: Stream, data: bytes) -> None:
-        assert 0 < len(data) <= 64 * 1024
+        assert 0 < len(data) <= READ_MOST
         self.data += data
         self.note("data", stream)
 
