@@ -18,6 +18,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.handshake import ConnectOptions
 
@@ -30,9 +31,6 @@ __all__ = [
     "OneUser",
     "make_authenticator",
 ]
-
-# nats-server's name for the account of clients that have none of their own; clients see it in INFO.
-DEFAULT_ACCOUNT = "$G"
 
 
 @dataclass(frozen=True)

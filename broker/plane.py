@@ -56,6 +56,24 @@ class DataPlane(Protocol):
     def close(self, link: Link) -> None:
         """No more input or deliveries; what is queued can still be taken.  Idempotent."""
 
+    def set_limits(
+        self,
+        link: Link | None,
+        *,
+        max_payload: int | None = None,
+        max_control_line: int | None = None,
+        max_pending: int | None = None,
+    ) -> None:
+        """Changes the limits of one open link at once, or (None) of links opened from now on.
+
+        Sizes in bytes; what is None stays as it is.  To be called between operations, hence not
+        from within a feed.  A payload whose line was accepted still comes in, and a queue that is
+        over its new bound is not cut: the link overflows when something is added to it.  Without
+        effect on a closed link.
+
+        Raises ValueError, and changes nothing, if a size is below 1.
+        """
+
     def feed(self, link: Link, data: bytes) -> Verdict:
         """Parses until drained, out of budget, or at something that Python must decide."""
 

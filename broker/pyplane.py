@@ -101,6 +101,29 @@ class PythonPlane:
         for index, value in enumerate(_counters(link)):
             self._past[index] += value
 
+    def set_limits(
+        self,
+        link: Link | None,
+        *,
+        max_payload: int | None = None,
+        max_control_line: int | None = None,
+        max_pending: int | None = None,
+    ) -> None:
+        """See `DataPlane.set_limits`.  O(1)."""
+        _check_size("max_payload", max_payload)
+        _check_size("max_control_line", max_control_line)
+        _check_size("max_pending", max_pending)
+        if link is None:
+            self._max_payload = max_payload or self._max_payload
+            self._max_control_line = max_control_line or self._max_control_line
+            self._max_pending = max_pending or self._max_pending
+            return
+        parser = link.parser
+        parser.max_payload = max_payload or parser.max_payload
+        parser.max_control_line = max_control_line or parser.max_control_line
+        link.max_pending = max_pending or link.max_pending
+        link.room = link.max_pending - link.backlog
+
     # --- input
 
     def feed(self, link: Link, data: bytes) -> Verdict:
@@ -367,6 +390,11 @@ class PythonPlane:
             misses=self._misses,
             dropped=dropped,
         )
+
+
+def _check_size(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name}: {value} is not usable; give a number of bytes of at least 1")
 
 
 def _forms(publish: Publish) -> tuple[_Form, _Form]:

@@ -9,15 +9,17 @@ chose (names, subjects) are decoded as UTF-8 with replacement characters, for pe
 compare them byte by byte.
 
 Neighbours: `broker.server` makes them, `broker.varz` and `broker.connz` turn them into JSON,
-`broker.embedded` hands them out. Imports nothing of ours. All records are immutable and therefore
-thread-safe.
+`broker.embedded` hands them out. Imports the records of `broker.blocks` and nothing else of ours.
+All records are immutable and therefore thread-safe.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["BrokerStats", "ConnectionInfo", "SubscriptionInfo"]
+from broker.blocks import DEFAULT_ACCOUNT, Export, Import, MappingBlock
+
+__all__ = ["AccountInfo", "BrokerStats", "ConnectionInfo", "SubscriptionInfo"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class ConnectionInfo:
     Messages and bytes count from the broker's point of view: ``in`` was published by the client,
     ``out`` was delivered to it. Bytes are payload and headers, without protocol lines.
     ``subscription_list`` is filled only where it was asked for, and never for closed connections.
+
+    ``kind`` and ``type`` say what is connected and by which protocol, in the words of nats-server's
+    pages. The ``tls`` fields are empty without TLS; ``tls_peer`` are the subjects of the
+    certificates that the client showed. ``nkey`` is public, ``jwt_issuer`` the key that signed the
+    user's JWT.
     """
 
     cid: int
@@ -59,10 +66,40 @@ class ConnectionInfo:
     stop: float | None = None
     reason: str = ""
     subscription_list: tuple[SubscriptionInfo, ...] = field(default=(), repr=False)
+    account: str = DEFAULT_ACCOUNT
+    kind: str = "Client"
+    type: str = "nats"
+    tls_version: str = ""
+    tls_cipher: str = ""
+    tls_peer: tuple[str, ...] = ()
+    jwt_issuer: str = ""
+    nkey: str = ""
 
     def info(self, *, subscriptions: bool = False) -> ConnectionInfo:
         """Itself: so that open connections and records of closed ones can be asked alike."""
         return self
+
+
+@dataclass(frozen=True)
+class AccountInfo:
+    """One account in numbers, and what it shares with others as it was configured.
+
+    ``connections`` and ``subscriptions`` are those of the moment, the others totals since the
+    start. Messages and bytes count as in `ConnectionInfo`.
+    """
+
+    name: str
+    connections: int
+    total_connections: int
+    subscriptions: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    slow_consumers: int
+    exports: tuple[Export, ...] = ()
+    imports: tuple[Import, ...] = ()
+    mappings: tuple[MappingBlock, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from broker.blocks import TlsBlock, UserBlock
 from broker.config import Options, OptionsError
 
 
@@ -70,6 +71,32 @@ def test_every_field_is_checked() -> None:
         ("flow_capacity", -1),
         ("flow_evict_chance", 1.1),
         ("flow_evict_chance", True),
+        ("users", [UserBlock("ann")]),
+        ("users", ("ann",)),
+        ("accounts", (UserBlock("ann"),)),
+        ("system_account", ""),
+        ("no_auth_user", ""),
+        ("permissions", {"publish": ">"}),
+        ("jwt", "eyJ"),
+        ("tls", "cert.pem"),
+        ("allow_non_tls", 1),
+        ("websocket", 443),
+        ("lame_duck_duration", -1),
+        ("lame_duck_grace", math.inf),
+        ("lame_duck_grace", True),
+        ("ports_file_dir", ""),
+        ("syslog", ""),
+        ("logtime", None),
+        ("logtime_utc", 0),
+        ("https_port", -2),
+        ("http_base_path", None),
+        ("mappings", None),
+        ("max_sub_tokens", -1),
+        ("client_advertise", ""),
+        ("ingress", 1000),
+        ("presence", "on"),
+        ("digest", None),
+        ("config_file", ""),
     ],
 )
 def test_an_unusable_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
@@ -91,6 +118,21 @@ def test_a_refused_secret_is_not_repeated_in_the_message(field: str) -> None:
     with pytest.raises(OptionsError) as caught:
         Options(user="u").replace(**{field: 12345})
     assert "12345" not in str(caught.value)
+
+
+@pytest.mark.parametrize("users", ["ann:s3cret", ("ann:s3cret",)])
+def test_what_stands_in_place_of_a_block_is_named_by_its_type_only(users: object) -> None:
+    with pytest.raises(
+        OptionsError, match=r"^users: must be a tuple of UserBlock.*\bstr$"
+    ) as caught:
+        Options().replace(users=users)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_blocks_are_taken_as_they_are() -> None:
+    users = (UserBlock("ann", "s3cret"),)
+    assert users == Options(users=users).users
+    assert TlsBlock("c", "k") == Options(tls=TlsBlock("c", "k")).tls
 
 
 def test_a_token_and_a_user_contradict_each_other() -> None:

@@ -1,0 +1,203 @@
+"""The blocks of the configuration: users, accounts, TLS, WebSocket, each as a frozen record.
+
+The idea: whatever nests in a configuration is a record within `Options`, and what is flat stays a
+field of `Options` itself. So a program that embeds a broker writes the same things as a file does
+(``Broker(users=(UserBlock("ann", "secret"),))``), and a reload compares two values.
+
+Invariants: these are records and nothing else. That a value makes sense (that a certificate
+exists, that weights do not exceed 100, that two accounts agree) is checked where `Options` is built
+or where a file is read, because only there it is known how to name the place that is wrong. Secrets
+are not shown by `repr`.
+
+Units: times are seconds, sizes bytes, and 0 means "no limit" unless a field says otherwise.
+Subjects are bytes, as on the wire; names are texts.
+
+Source: the configuration of nats-server 2.15, whose names and defaults these are.
+
+Neighbours: `broker.config` has fields of these types; authentication, switchboard, TLS, WebSocket
+and monitor read their own. Imports `broker.permissions` only; anybody may import it. Immutable,
+hence thread-safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from broker.permissions import Permissions
+
+__all__ = [
+    "DEFAULT_ACCOUNT",
+    "AccountBlock",
+    "Export",
+    "Import",
+    "IngressLimit",
+    "JwtBlock",
+    "MappingBlock",
+    "Target",
+    "TlsBlock",
+    "UserBlock",
+    "WebsocketBlock",
+]
+
+# nats-server's name for the account of clients that have none of their own; clients see it in INFO.
+DEFAULT_ACCOUNT = "$G"
+
+
+@dataclass(frozen=True)
+class IngressLimit:
+    """How fast a client may publish: bytes and messages per second (0: as fast as it likes).
+
+    ``burst`` is for how many seconds' worth it may go faster.
+    """
+
+    bytes: float = 0
+    messages: float = 0
+    burst: float = 1.0
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """One user: by name and password (in clear or as a bcrypt hash), or by its public nkey.
+
+    ``connection_types`` are the ways in which the user may come (``STANDARD``, ``WEBSOCKET``);
+    empty means any. Without ``permissions`` those of the account hold, or none.
+    """
+
+    user: str = ""
+    password: str | None = field(default=None, repr=False)
+    nkey: str = ""
+    permissions: Permissions | None = None
+    connection_types: frozenset[str] = frozenset()
+    ingress: IngressLimit | None = None
+    account: str = DEFAULT_ACCOUNT
+
+
+@dataclass(frozen=True)
+class TlsBlock:
+    """How connections are encrypted, and what is asked of a client's certificate.
+
+    ``verify`` asks for a certificate that ``ca_file`` vouches for; ``verify_and_map`` also takes
+    the user from it. ``first`` begins with the handshake instead of INFO, and ``fallback`` is for
+    how many seconds such a listener waits for one before it greets in plain (None: for ever).
+    ``pinned_certs`` are SHA-256 hashes of public keys, in lower-case hex; if there are any, no
+    other certificate will do. ``connection_rate_limit`` counts handshakes per second.
+    """
+
+    cert_file: str
+    key_file: str
+    ca_file: str | None = None
+    verify: bool = False
+    verify_and_map: bool = False
+    timeout: float = 2.0
+    first: bool = False
+    fallback: float | None = None
+    ciphers: tuple[str, ...] = ()
+    min_version: str = "1.2"
+    connection_rate_limit: int = 0
+    pinned_certs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class WebsocketBlock:
+    """A second door, for browsers. ``host`` None is the address of the first.
+
+    Without ``no_tls`` it needs ``tls``. ``same_origin`` and ``allowed_origins`` say which pages may
+    open a connection. The ``..._cookie`` fields name the cookies from which a missing credential is
+    taken, and are empty where none is.
+    """
+
+    host: str | None = None
+    port: int = 443
+    no_tls: bool = False
+    tls: TlsBlock | None = None
+    compression: bool = False
+    same_origin: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    handshake_timeout: float = 2.0
+    jwt_cookie: str = ""
+    user_cookie: str = ""
+    pass_cookie: str = ""
+    token_cookie: str = ""
+    no_auth_user: str | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an account offers to others: a service to ask, or a stream to hear.
+
+    ``accounts`` may import it (None: all). Of a service, ``response`` is ``single``, ``stream`` or
+    ``chunked``, and ``threshold`` for how many seconds an answer is waited for.
+    """
+
+    subject: bytes
+    service: bool
+    accounts: tuple[str, ...] | None = None
+    response: str = "single"
+    threshold: float = 120.0
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an account takes from ``account``: its export of ``subject``.
+
+    ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
+    at most one of them is given. ``share`` tells the service who asks.
+    """
+
+    account: str
+    subject: bytes
+    service: bool
+    to: bytes = b""
+    prefix: bytes = b""
+    share: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a mapping leads, and for how many messages in a hundred."""
+
+    subject: bytes
+    weight: int = 100
+
+
+@dataclass(frozen=True)
+class MappingBlock:
+    """A rule by which published subjects become others: what matches ``source`` goes to one of
+    ``targets``, and to where it was going anyway in the cases that their weights leave over.
+    """
+
+    source: bytes
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class AccountBlock:
+    """One account: its users, what it shares with others, and its limits.
+
+    ``presence`` and ``slow_notice`` tell the account itself who comes, who goes and who is cut off
+    for being too slow; nats-server has neither.
+    """
+
+    name: str
+    users: tuple[UserBlock, ...] = ()
+    exports: tuple[Export, ...] = ()
+    imports: tuple[Import, ...] = ()
+    mappings: tuple[MappingBlock, ...] = ()
+    default_permissions: Permissions | None = None
+    max_connections: int = 0
+    max_subscriptions: int = 0
+    max_payload: int = 0
+    presence: bool = False
+    slow_notice: bool = False
+
+
+@dataclass(frozen=True)
+class JwtBlock:
+    """Decentralized authentication: the operators' JWTs as text, and the accounts' by public key.
+
+    Not hashable if ``preload`` is a dict; whoever fills it in must not change it afterwards.
+    """
+
+    operators: tuple[str, ...]
+    preload: Mapping[str, str]

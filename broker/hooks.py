@@ -1,0 +1,67 @@
+"""What there is to observe of a broker's connections: the hooks of events and presence.
+
+The idea: server and connections tell one *observer* what happens to clients, once each, at the
+moment it happens, and know nothing of who listens. System events, presence and whatever an
+embedding program wants to count are observers. What happens to messages is not told here, as that
+would cost every message something; who wants messages subscribes.
+
+Invariants: every `connected` is followed by exactly one `ended` of the same connection; a client
+that never got in has only the latter, with ``authenticated`` false. All are called on the loop's
+thread, after the fact, with a frozen snapshot. An observer returns soon, and must not close
+connections from within a call.
+
+Neighbours: `broker.server` and `broker.connection` call; the system service and presence are
+called. Imports `broker.snapshots` only; anybody may import it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from broker.snapshots import ConnectionInfo
+
+__all__ = ["Observer", "Silent"]
+
+
+class Observer(Protocol):
+    """Is told what happens to connections. Loop's thread only; see the module for the order."""
+
+    def connected(self, info: ConnectionInfo) -> None:
+        """A client has said CONNECT and was let in."""
+
+    def ended(self, info: ConnectionInfo, authenticated: bool) -> None:
+        """A connection is over: ``info`` says when and why, ``authenticated`` if it was let in."""
+
+    def auth_failed(self, info: ConnectionInfo) -> None:
+        """A client's credentials were refused, or it took too long to give any."""
+
+    def slow(self, info: ConnectionInfo, dropped: int, dropped_bytes: int) -> None:
+        """A client was cut off as a slow consumer; so many messages and bytes never left us."""
+
+    def lame_duck(self) -> None:
+        """The server takes no more clients, and will send those it has away one by one."""
+
+    def closing(self) -> None:
+        """The server is about to stop; what is emitted now is still delivered."""
+
+
+class Silent:
+    """The observer where nobody observes: each call does nothing. Also a base to override from."""
+
+    def connected(self, info: ConnectionInfo) -> None:
+        """Does nothing. O(1), as are all of these."""
+
+    def ended(self, info: ConnectionInfo, authenticated: bool) -> None:
+        """Does nothing."""
+
+    def auth_failed(self, info: ConnectionInfo) -> None:
+        """Does nothing."""
+
+    def slow(self, info: ConnectionInfo, dropped: int, dropped_bytes: int) -> None:
+        """Does nothing."""
+
+    def lame_duck(self) -> None:
+        """Does nothing."""
+
+    def closing(self) -> None:
+        """Does nothing."""
