@@ -3,9 +3,9 @@
 The idea: everything that only a *program* does is here (the command line, stderr, signals, the pid
 file, the exit status), so that `broker.server` stays a thing that any process can hold.
 
-Exit status: 0 after SIGINT or SIGTERM, and for ``--help`` and ``--version``; 1 when it cannot
-start, for example because the port is taken, said in a ``[FTL]`` line; 2 for a command line that
-cannot be understood.
+Exit status: 0 after SIGINT or SIGTERM, and for ``--help``, ``--version`` and a ``-t`` that finds
+nothing wrong; 1 when it cannot start, for example because the port is taken, said in a ``[FTL]``
+line, or because of its configuration file; 2 for a command line that cannot be understood.
 
 nats-server leaves its pid file behind; this program removes the one it wrote, so that nobody sends
 a signal to a number which has another owner by then.
@@ -19,8 +19,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from broker.cli import PROGRAM, UsageError, parse
-from broker.config import Options
+from broker.cli import PROGRAM, Request, UsageError, options_of, parse
+from broker.config import ConfigError, Options
 from broker.logs import configure, logger
 from broker.server import Server
 from reactor import Reactor
@@ -41,15 +41,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program with these arguments (default: ``sys.argv``'s); return its exit status."""
     try:
         request = parse(sys.argv[1:] if arguments is None else arguments)
-        if isinstance(request, str):
-            print(request, end="")
+        if request.show is not None:
+            print(request.show, end="")
             return 0
-        reactor = Reactor(backend=request.backend)
+        options = _from_file(request) if request.config else options_of(request)
+        if options is None:
+            return 0
+        reactor = Reactor(backend=options.backend)
+    except ConfigError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return FAILED
     except (UsageError, UnknownBackendError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return USAGE
     with reactor:
-        return _log_and_serve(reactor, request)
+        return _log_and_serve(reactor, options)
+
+
+def _from_file(request: Request) -> Options | None:
+    """The options of a configuration file and the flags; None if it was only to be checked."""
+    # Only here: a broker that is started without a file need not wait for this.
+    from broker.conffile import check, load
+
+    path = str(request.config)
+    if request.test:
+        print(f"{PROGRAM}: {check(path, request.options_given)}", file=sys.stderr)
+        return None
+    return load(path, request.options_given, lambda line: print(line, file=sys.stderr))
 
 
 def _log_and_serve(reactor: Reactor, options: Options) -> int:

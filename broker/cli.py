@@ -10,6 +10,9 @@ What is a flag stands in one table, `FLAGS`, from which the help text, the readi
 suggestions all come. A flag means what it means to nats-server or is refused: a flag of
 nats-server's that we do not have says just that, and does not pass for a typing error.
 
+What comes out is a `Request`: the fields of `Options` that flags have set and no others, because
+with ``-c`` a file comes between the defaults and them; `broker.conffile` joins the three.
+
 One deliberate difference: ``-p 0`` takes any free port, as everywhere else on Unix, where
 nats-server takes it for "not given". (``-m 0`` means "no monitor" to both.)
 
@@ -18,14 +21,26 @@ Cost: microseconds. Pure: prints nothing, exits nowhere, touches no file; `broke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker import __version__
-from broker.config import Options, OptionsError
+from broker.blocks import TlsBlock
+from broker.config import LOCAL_SYSLOG, Options, OptionsError
+from broker.suggest import nearest
 
-__all__ = ["FLAGS", "PROGRAM", "Flag", "UsageError", "help_text", "parse", "version_text"]
+__all__ = [
+    "FLAGS",
+    "PROGRAM",
+    "Flag",
+    "Request",
+    "UsageError",
+    "help_text",
+    "options_of",
+    "parse",
+    "version_text",
+]
 
 #: The name of the console script, as messages show it.
 PROGRAM = "reactor-broker"
@@ -38,9 +53,27 @@ class UsageError(ValueError):
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    ``options_given`` are fields of `Options`; ``show`` is a text to print instead of starting;
+    ``signal`` what to tell a running server (as in ``reload=1234``); ``config`` the file to read;
+    ``test``: only check it.
+    """
+
+    options_given: Mapping[str, Any] = field(default_factory=dict)
+    show: str | None = None
+    signal: str | None = None
+    config: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True)
 class Flag:
     """One flag: its names, best known last; the Options fields it sets; its value's name (None: a
     switch).
+
+    A field that begins with a point is none of Options': it is for `parse` to understand.
     """
 
     names: tuple[str, ...]
@@ -83,6 +116,17 @@ def _backend(text: str) -> str:
     return text
 
 
+def _signal(text: str) -> str:
+    command = text.partition("=")[0]
+    if command not in _SIGNALS:
+        raise ValueError(f"choose one of {', '.join(_SIGNALS)}, and =PID, =FILE or =GLOB* after it")
+    return text
+
+
+def _syslog(text: str) -> str | None:
+    return LOCAL_SYSLOG if _boolean(text) else None
+
+
 def _boolean(text: str) -> bool:
     if text in ("1", "t", "T", "true", "TRUE", "True"):
         return True
@@ -90,6 +134,9 @@ def _boolean(text: str) -> bool:
         return False
     raise ValueError("a switch takes true or false, or no value at all")
 
+
+#: What a running server can be told.
+_SIGNALS = ("stop", "quit", "term", "reopen", "reload", "ldm")
 
 SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
     (
@@ -113,13 +160,43 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 _monitor_port,
             ),
             Flag(
+                ("ms", "https_port"),
+                ("https_port",),
+                "PORT",
+                "serve the same with TLS on this port (off)",
+                _monitor_port,
+            ),
+            Flag(
                 ("n", "name", "server_name"),
                 ("server_name",),
                 "NAME",
                 "the server's name (its id)",
                 _text,
             ),
+            Flag(
+                ("client_advertise",),
+                ("client_advertise",),
+                "HOST:PORT",
+                "tell clients this address in INFO",
+                _text,
+            ),
+            Flag(("c", "config"), (".config",), "FILE", "read this configuration file", _text),
+            Flag(("t",), (".test",), None, "check the configuration file, and no more", _boolean),
+            Flag(
+                ("sl", "signal"),
+                (".signal",),
+                "COMMAND[=PID]",
+                "tell a running server to stop, quit, reopen, reload or ldm",
+                _signal,
+            ),
             Flag(("P", "pid"), ("pid_file",), "FILE", "write the process id to this file", _text),
+            Flag(
+                ("ports_file_dir",),
+                ("ports_file_dir",),
+                "DIR",
+                "write the ports to a file in this directory",
+                _text,
+            ),
             Flag(
                 ("backend",),
                 ("backend",),
@@ -139,6 +216,18 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             Flag(("V", "trace"), ("trace",), None, "log every protocol line", _boolean),
             Flag(("DV",), ("debug", "trace"), None, "both of these", _boolean),
             Flag(
+                ("T", "logtime"), ("logtime",), None, "begin log lines with the time (on)", _boolean
+            ),
+            Flag(("logtime_utc",), ("logtime_utc",), None, "in UTC (local time)", _boolean),
+            Flag(("s", "syslog"), ("syslog",), None, "log to this machine's syslog", _syslog),
+            Flag(
+                ("r", "remote_syslog"),
+                ("syslog",),
+                "URL",
+                "log to another's, as in udp://host:514",
+                _text,
+            ),
+            Flag(
                 ("max_traced_msg_len",),
                 ("max_traced",),
                 "BYTES",
@@ -153,6 +242,16 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             Flag(("user",), ("user",), "USER", "let in only this user", _text),
             Flag(("pass",), ("password",), "PASSWORD", "with this password", str),
             Flag(("auth",), ("token",), "TOKEN", "let in only who knows this token", _text),
+        ),
+    ),
+    (
+        "TLS",
+        (
+            Flag(("tls",), (".tls",), None, "encrypt connections (needs the next two)", _boolean),
+            Flag(("tlscert",), (".tlscert",), "FILE", "our certificate, PEM", _text),
+            Flag(("tlskey",), (".tlskey",), "FILE", "its private key, PEM", _text),
+            Flag(("tlsverify",), (".tlsverify",), None, "ask clients for a certificate", _boolean),
+            Flag(("tlscacert",), (".tlscacert",), "FILE", "who vouches for theirs, PEM", _text),
         ),
     ),
     (
@@ -172,18 +271,15 @@ FLAGS: dict[str, Flag] = {
 #: What nats-server has and we do not.
 # fmt: off
 ELSEWHERE = frozenset([
-    "ms", "https_port", "c", "config", "t", "sl", "signal", "client_advertise",
-    "ports_file_dir", "T", "logtime", "logtime_utc", "s", "syslog", "r", "remote_syslog", "VV",
-    "DVV", "log_size_limit", "js", "jetstream", "sd", "store_dir", "tls", "tlscert", "tlskey",
-    "tlsverify", "tlscacert", "routes", "cluster", "cluster_name", "no_advertise",
-    "cluster_advertise", "connect_retries", "cluster_listen", "profile", "help_tls",
+    "VV", "DVV", "log_size_limit", "js", "jetstream", "sd", "store_dir", "routes", "cluster",
+    "cluster_name", "no_advertise", "cluster_advertise", "connect_retries", "cluster_listen",
+    "profile", "help_tls",
 ])
 # fmt: on
 
 
-def parse(arguments: Sequence[str]) -> Options | str:
-    """Read a command line (without the program's name): options to start with, or a text to print
-    instead.
+def parse(arguments: Sequence[str]) -> Request:
+    """Read a command line, without the program's name.
 
     Raises:
         UsageError: a flag is unknown or its value unusable.
@@ -195,14 +291,45 @@ def parse(arguments: Sequence[str]) -> Options | str:
         if word == "--" and not rest:
             break
         if word == "--" or not word.startswith("-") or word == "-":
-            return _command(rest[0] if word == "--" else word)
+            return Request(show=_command(rest[0] if word == "--" else word))
         name, equals, text = word.lstrip("-").partition("=")
         flag = _find(word, name)
         value = _value(word, flag, text if equals else None, rest)
         if not flag.fields and value:
-            return _show(flag)
+            return Request(show=_show(flag))
         values.update(dict.fromkeys(flag.fields, value))
-    return _options(values)
+    return _request(values)
+
+
+def _request(values: dict[str, Any]) -> Request:
+    """The flags' values, sorted into what each is for."""
+    given = {name: value for name, value in values.items() if not name.startswith(".")}
+    config, test = values.get(".config"), bool(values.get(".test"))
+    if test and config is None:
+        raise UsageError(
+            "must specify [-c, --config] option to check configuration file syntax with -t"
+        )
+    _tls(values, given)
+    return Request(given, signal=values.get(".signal"), config=config, test=test)
+
+
+def _tls(values: Mapping[str, Any], given: dict[str, Any]) -> None:
+    """What the flags say of TLS replaces the whole of what a file says."""
+    if values.get(".tls") is False:
+        given["tls"] = None
+        return
+    if not any(name.startswith(".tls") for name in values):
+        return
+    if ".tlscert" not in values:
+        raise UsageError("TLS Server certificate must be present and valid; add --tlscert FILE")
+    if ".tlskey" not in values:
+        raise UsageError("TLS Server private key must be present and valid; add --tlskey FILE")
+    given["tls"] = TlsBlock(
+        values[".tlscert"],
+        values[".tlskey"],
+        ca_file=values.get(".tlscacert"),
+        verify=values.get(".tlsverify", False),
+    )
 
 
 def _command(word: str) -> str:
@@ -234,11 +361,8 @@ def _find(word: str, name: str) -> Flag:
 
 
 def _suggestion(name: str) -> str:
-    import difflib  # slow to import, and only needed for a mistake
-
-    lowered = {known.lower(): known for known in reversed(FLAGS)}
-    close = difflib.get_close_matches(name.replace("-", "_").lower(), lowered, n=1)
-    return f"; did you mean {_spell(lowered[close[0]])}?" if close else "; --help lists them all"
+    close = nearest(name, FLAGS)
+    return f"; did you mean {_spell(close)}?" if close else "; --help lists them all"
 
 
 def _spell(name: str) -> str:
@@ -249,7 +373,7 @@ def _value(word: str, flag: Flag, text: str | None, rest: list[str]) -> Any:
     shown = word.partition("=")[0]
     if text is None:
         if flag.value is None:
-            return True
+            return flag.convert("true")
         if not rest:
             raise UsageError(f"{shown} needs a value: {shown} {flag.value}")
         text = rest.pop(0)
@@ -259,15 +383,21 @@ def _value(word: str, flag: Flag, text: str | None, rest: list[str]) -> Any:
         raise UsageError(f"{shown} cannot be {text!r}: {error}") from None
 
 
-def _options(values: dict[str, Any]) -> Options:
+def options_of(request: Request) -> Options:
+    """The options of a request without a configuration file.
+
+    Raises:
+        UsageError: the flags contradict each other.
+    """
     try:
-        return Options(**values)
+        return Options(**request.options_given)
     except OptionsError as error:
         raise UsageError(f"{_flag_of(error.field)}: {error.message}") from None
 
 
-def _flag_of(field: str) -> str:
-    return next(_spell(flag.names[-1]) for flag in FLAGS.values() if field in flag.fields)
+def _flag_of(name: str) -> str:
+    names = (_spell(flag.names[-1]) for flag in FLAGS.values() if name in flag.fields)
+    return next(names, f"--{name}")
 
 
 def version_text() -> str:

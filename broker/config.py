@@ -18,8 +18,8 @@ neither sockets nor clocks.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,26 +32,20 @@ from broker.blocks import (
     UserBlock,
     WebsocketBlock,
 )
+from broker.checks import CHECKS, OptionsError, port
+from broker.gotime import duration
 from broker.permissions import Permissions
 
-__all__ = ["Options", "OptionsError"]
+__all__ = ["LOCAL_SYSLOG", "ConfigError", "Options", "OptionsError"]
 
-_Check = Callable[[str, object], None]
-
-#: The highest port number TCP has.
-MAX_PORT = 65_535
-
-#: A port number that asks for any free port; ``0`` is understood as well.
-RANDOM_PORT = -1
+#: What ``syslog`` holds for this machine's own; anything else is the address of another's.
+LOCAL_SYSLOG = "local"
 
 
-class OptionsError(ValueError):
-    """A setting that cannot be served. ``field`` names it; the text says how to mend it."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
+class ConfigError(ValueError):
+    """A configuration file that cannot be served. The text, a line for each mistake, is for people
+    and complete: it names file, line and column wherever there are any.
+    """
 
 
 @dataclass(frozen=True)
@@ -81,8 +75,8 @@ class Options:
 
     # Who may come in: everybody, whoever knows a token, or one user with a password.
     user: str | None = None
-    password: str | None = None
-    token: str | None = None
+    password: str | None = dataclasses.field(default=None, repr=False)
+    token: str | None = dataclasses.field(default=None, repr=False)
     auth_timeout: float = 2.0
 
     # Or any of several users, in accounts that do not hear each other. no_auth_user is who a client
@@ -138,16 +132,12 @@ class Options:
     flow_evict_chance: float = 0.0
 
     def __post_init__(self) -> None:
-        for field, check in _CHECKS.items():
+        for field, check in CHECKS.items():
             check(field, getattr(self, field))
         self._check_credentials()
-        if self.max_payload > self.max_pending:
-            # nats-server refuses this as well: such a message could never be delivered.
-            raise OptionsError(
-                "max_payload",
-                f"{self.max_payload} is more than max_pending ({self.max_pending}), so the largest "
-                "messages would cut off whoever receives them; lower it, or raise max_pending",
-            )
+        self._check_users()
+        self._check_sizes()
+        self._check_doors()
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some fields changed, checked as a whole. Raises `OptionsError` like the
@@ -158,7 +148,15 @@ class Options:
     @property
     def auth_required(self) -> bool:
         """Whether a client has to prove who it is before it may do anything."""
-        return self.token is not None or self.user is not None
+        ways = (self.token, self.user, self.jwt)
+        some = any(way is not None for way in ways) or next(self.every_user(), None) is not None
+        return some and self.no_auth_user is None
+
+    def every_user(self) -> Iterator[UserBlock]:
+        """All users, of whatever account."""
+        yield from self.users
+        for account in self.accounts:
+            yield from account.users
 
     def _check_credentials(self) -> None:
         if self.token is not None and (self.user is not None or self.password is not None):
@@ -167,175 +165,95 @@ class Options:
             )
         if self.password is not None and self.user is None:
             raise OptionsError("password", "needs a user to belong to; set user as well")
-
-
-def _refuse(field: str, value: object, wanted: str) -> OptionsError:
-    return OptionsError(field, f"{value!r} is not usable; give {wanted}")
-
-
-def _whole_number(field: str, value: object, low: int, high: int | None, wanted: str) -> None:
-    # bool is an int to Python, yet port=True is surely a slip.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _refuse(field, value, wanted)
-    if value < low or (high is not None and value > high):
-        raise _refuse(field, value, wanted)
-
-
-def _port(field: str, value: object) -> None:
-    wanted = f"a port from 1 to {MAX_PORT}, or 0 or {RANDOM_PORT} for any free one"
-    _whole_number(field, value, RANDOM_PORT, MAX_PORT, wanted)
-
-
-def _port_or_none(field: str, value: object) -> None:
-    if value is not None:
-        _port(field, value)
-
-
-def _count(field: str, value: object) -> None:
-    _whole_number(field, value, 1, None, "a whole number of at least 1")
-
-
-def _count_or_unlimited(field: str, value: object) -> None:
-    _whole_number(field, value, 0, None, "a whole number of at least 0 (0 means no limit)")
-
-
-def _count_or_none(field: str, value: object) -> None:
-    if value is not None:
-        _whole_number(field, value, 0, None, "a whole number of at least 0, or None")
-
-
-def _seconds(field: str, value: object) -> None:
-    wanted = "a number of seconds greater than 0"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _refuse(field, value, wanted)
-    if not (math.isfinite(value) and value > 0):
-        raise _refuse(field, value, wanted)
-
-
-def _span(field: str, value: object) -> None:
-    wanted = "a number of seconds of at least 0"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _refuse(field, value, wanted)
-    if not (math.isfinite(value) and value >= 0):
-        raise _refuse(field, value, wanted)
-
-
-def _chance(field: str, value: object) -> None:
-    wanted = "a probability from 0.0 to 1.0"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _refuse(field, value, wanted)
-    if not 0.0 <= value <= 1.0:
-        raise _refuse(field, value, wanted)
-
-
-def _flag(field: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise _refuse(field, value, "True or False")
-
-
-def _text(field: str, value: object) -> None:
-    if not isinstance(value, str) or not value:
-        raise _refuse(field, value, "a text that is not empty")
-
-
-def _text_or_empty(field: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise _refuse(field, value, "a text")
-
-
-def _text_or_none(field: str, value: object) -> None:
-    if value is not None:
-        _text(field, value)
-
-
-def _secret_or_none(field: str, value: object) -> None:
-    # An empty password is odd but legal. The value itself must not reach an error message or a log.
-    if value is not None and not isinstance(value, str):
-        raise OptionsError(field, f"must be a text, not {type(value).__name__}")
-
-
-def _name_or_none(field: str, value: object) -> None:
-    _text_or_none(field, value)
-    # nats-server refuses blanks too: the name is a token of subjects such as $SYS.SERVER.<name>.
-    if isinstance(value, str) and any(c.isspace() for c in value):
-        raise _refuse(field, value, "a name without blanks")
-
-
-def _record_or_none(kind: type) -> _Check:
-    def check(field: str, value: object) -> None:
-        # Not the value itself: there may be a secret within.
-        if value is not None and not isinstance(value, kind):
+        for field in ("user", "token"):
+            if getattr(self, field) is not None and next(self.every_user(), None) is not None:
+                raise OptionsError(
+                    field, "cannot be combined with several users; make it one of these"
+                )
+        if self.jwt is not None and next(self.every_user(), None) is not None:
+            raise OptionsError("users", "operators do not allow users to be configured directly")
+        if self.jwt is not None and self.accounts:
             raise OptionsError(
-                field, f"must be a {kind.__name__} or None, not {type(value).__name__}"
+                "accounts", "operators do not allow Accounts to be configured directly"
             )
 
-    return check
+    def _check_users(self) -> None:
+        names = [user.nkey or user.user for user in self.every_user()]
+        if "" in names:
+            raise OptionsError("users", "User entry requires a user, or an nkey")
+        _check_once("users", "user", names)
+        _check_once("accounts", "account", [account.name for account in self.accounts])
+        self._check_no_auth_user("no_auth_user", self.no_auth_user, names)
+        if self.websocket is not None:
+            self._check_no_auth_user("websocket", self.websocket.no_auth_user, names)
+        if self.system_account is not None and self.jwt is None:
+            known = {"$SYS", "$G"} | {account.name for account in self.accounts}
+            if self.system_account not in known:
+                raise OptionsError(
+                    "system_account",
+                    f'there is no account "{self.system_account}"; add it to accounts',
+                )
+
+    def _check_no_auth_user(self, field: str, name: str | None, names: list[str]) -> None:
+        if name is None or name in names:
+            return
+        shown = f'no_auth_user: "{name}"'
+        if self.jwt is not None:
+            raise OptionsError(field, "no_auth_user not compatible with Trusted Operator")
+        if not names:
+            raise OptionsError(field, f"{shown} present, but users/nkeys are not defined")
+        raise OptionsError(
+            field,
+            f"{shown} not present as user or nkey in authorization block or account configuration",
+        )
+
+    def _check_sizes(self) -> None:
+        if self.max_payload > self.max_pending:
+            # nats-server refuses this as well: such a message could never be delivered.
+            raise OptionsError(
+                "max_payload",
+                f"{self.max_payload} is more than max_pending ({self.max_pending}), so the largest "
+                "messages would cut off whoever receives them; lower it, or raise max_pending",
+            )
+        if 0 < self.lame_duck_duration <= self.lame_duck_grace:
+            grace, whole = duration(self.lame_duck_grace), duration(self.lame_duck_duration)
+            raise OptionsError(
+                "lame_duck_grace",
+                f"lame duck grace period ({grace}) should be strictly lower than lame duck "
+                f"duration ({whole})",
+            )
+
+    def _check_doors(self) -> None:
+        if self.https_port is not None and self.http_port is not None:
+            raise OptionsError(
+                "https_port",
+                f"Can't specify both HTTP ({self.http_port}) and HTTPs ({self.https_port}) ports",
+            )
+        if self.https_port is not None and self.tls is None:
+            raise OptionsError("https_port", "needs a certificate; set tls as well")
+        if self.websocket is None:
+            return
+        port("websocket", self.websocket.port)
+        if self.websocket.tls is None and not self.websocket.no_tls:
+            raise OptionsError(
+                "websocket", "websocket requires TLS configuration; set tls, or no_tls: true"
+            )
+        for origin in self.websocket.allowed_origins:
+            if not origin.lower().startswith(("http://", "https://")):
+                raise OptionsError(
+                    "websocket",
+                    f'unable to parse allowed origin "{origin}": allowed origins must be absolute '
+                    "URLs with http or https scheme",
+                )
+        if self.websocket.jwt_cookie and self.jwt is None:
+            raise OptionsError(
+                "websocket",
+                "trusted operators or trusted keys configuration is required for JWT "
+                f'authentication via cookie "{self.websocket.jwt_cookie}"',
+            )
 
 
-def _records(kind: type) -> _Check:
-    wanted = f"a tuple of {kind.__name__}"
-
-    def check(field: str, value: object) -> None:
-        if not isinstance(value, tuple):
-            raise OptionsError(field, f"must be {wanted}, not {type(value).__name__}")
-        for item in value:
-            if not isinstance(item, kind):
-                raise OptionsError(field, f"must be {wanted}; one is {type(item).__name__}")
-
-    return check
-
-
-_CHECKS: dict[str, _Check] = {
-    "host": _text,
-    "port": _port,
-    "http_host": _text_or_none,
-    "http_port": _port_or_none,
-    "https_port": _port_or_none,
-    "http_base_path": _text_or_empty,
-    "websocket": _record_or_none(WebsocketBlock),
-    "backlog": _count,
-    "client_advertise": _text_or_none,
-    "tls": _record_or_none(TlsBlock),
-    "allow_non_tls": _flag,
-    "user": _text_or_none,
-    "password": _secret_or_none,
-    "token": _secret_or_none,
-    "auth_timeout": _seconds,
-    "users": _records(UserBlock),
-    "accounts": _records(AccountBlock),
-    "system_account": _text_or_none,
-    "no_auth_user": _text_or_none,
-    "permissions": _record_or_none(Permissions),
-    "jwt": _record_or_none(JwtBlock),
-    "mappings": _records(MappingBlock),
-    "max_connections": _count_or_unlimited,
-    "max_control_line": _count,
-    "max_payload": _count,
-    "max_pending": _count,
-    "max_subscriptions": _count_or_unlimited,
-    "max_sub_tokens": _count_or_unlimited,
-    "write_deadline": _seconds,
-    "ingress": _record_or_none(IngressLimit),
-    "ping_interval": _seconds,
-    "ping_max": _count,
-    "first_ping": _seconds,
-    "lame_duck_duration": _span,
-    "lame_duck_grace": _span,
-    "server_name": _name_or_none,
-    "debug": _flag,
-    "trace": _flag,
-    "max_traced": _count_or_unlimited,
-    "log_file": _text_or_none,
-    "logtime": _flag,
-    "logtime_utc": _flag,
-    "syslog": _text_or_none,
-    "pid_file": _text_or_none,
-    "ports_file_dir": _text_or_none,
-    "closed_ring": _count_or_unlimited,
-    "presence": _flag,
-    "config_file": _text_or_none,
-    "digest": _text_or_empty,
-    "backend": _text_or_none,
-    "flow_capacity": _count_or_none,
-    "flow_evict_chance": _chance,
-}
+def _check_once(field: str, what: str, names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise OptionsError(field, f'Duplicate {what} "{twice[0]}" detected')

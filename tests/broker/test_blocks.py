@@ -24,8 +24,8 @@ def test_free_permissions_restrict_nothing() -> None:
 
 
 def test_a_password_is_not_shown_by_whatever_holds_its_user() -> None:
-    user = UserBlock("ann", "s3cret")
-    options = Options(users=(user,), accounts=(AccountBlock("A", (user,)),))
+    user, bob = UserBlock("ann", "s3cret"), UserBlock("bob", "s3cret")
+    options = Options(users=(user,), accounts=(AccountBlock("A", (bob,)),))
     assert "s3cret" not in repr(options)
     assert "'ann'" in repr(options)
 

@@ -7,20 +7,23 @@ import dataclasses
 import pytest
 
 from broker import __version__
-from broker.cli import ELSEWHERE, FLAGS, UsageError, help_text, parse
+from broker.blocks import TlsBlock
+from broker.cli import ELSEWHERE, FLAGS, Request, UsageError, help_text, options_of, parse
 from broker.config import Options
 from reactor.demux import available
 
+PAIR = TlsBlock("c", "k")
+
 
 def options(*arguments: str) -> Options:
-    result = parse(arguments)
-    assert isinstance(result, Options)
-    return result
+    request = parse(arguments)
+    assert request.show is None
+    return options_of(request)
 
 
 def refusal(*arguments: str) -> str:
     with pytest.raises(UsageError) as caught:
-        parse(arguments)
+        options_of(parse(arguments))
     return str(caught.value)
 
 
@@ -64,6 +67,20 @@ def test_no_flags_give_the_defaults() -> None:
         (["--max_traced_msg_len", "16"], {"max_traced": 16}),
         (["-p", "1", "-p", "2"], {"port": 2}),
         (["-D", "--"], {"debug": True}),
+        (["-ms", "8223", "--tlscert", "c", "--tlskey", "k"], {"https_port": 8223, "tls": PAIR}),
+        (["--ports_file_dir", "d"], {"ports_file_dir": "d"}),
+        (["--client_advertise", "h:1"], {"client_advertise": "h:1"}),
+        (["-T=false"], {"logtime": False}),
+        (["--logtime_utc"], {"logtime_utc": True}),
+        (["-s"], {"syslog": "local"}),
+        (["-s", "-s=false"], {"syslog": None}),
+        (["-r", "udp://h:514"], {"syslog": "udp://h:514"}),
+        (["--tls", "--tlscert", "c", "--tlskey", "k"], {"tls": PAIR}),
+        (["--tls", "--tlscert", "c", "--tlskey", "k", "--tls=false"], {"tls": None}),
+        (
+            ["--tlscert=c", "--tlskey=k", "--tlsverify", "--tlscacert=a"],
+            {"tls": TlsBlock("c", "k", ca_file="a", verify=True)},
+        ),
     ],
 )
 def test_flags_set_options(arguments: list[str], expected: dict[str, object]) -> None:
@@ -74,12 +91,23 @@ def test_flags_set_options(arguments: list[str], expected: dict[str, object]) ->
     "arguments", [["-v"], ["--version"], ["version"], ["-p", "1", "-v"], ["--", "version"]]
 )
 def test_the_version_is_shown_instead_of_starting(arguments: list[str]) -> None:
-    assert f"reactor-broker: v{__version__}\n" == parse(arguments)
+    assert f"reactor-broker: v{__version__}\n" == parse(arguments).show
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["help"]])
 def test_help_is_shown_instead_of_starting(arguments: list[str]) -> None:
-    assert help_text() == parse(arguments)
+    assert help_text() == parse(arguments).show
+
+
+def test_a_request_holds_only_what_flags_have_set() -> None:
+    assert Request({"port": 1}, config="x.conf") == parse(["-c", "x.conf", "-p", "1"])
+    assert Request({}, config="x.conf", test=True) == parse(["--config=x.conf", "-t"])
+    assert Request({}, signal="reload=12") == parse(["--signal", "reload=12"])
+    assert Request({}, signal="ldm") == parse(["-sl", "ldm"])
+
+
+def test_turning_tls_off_is_said_to_whatever_a_file_says() -> None:
+    assert {"tls": None} == parse(["--tls=false", "-c", "x.conf"]).options_given
 
 
 def test_a_switch_turned_off_asks_for_nothing() -> None:
@@ -123,6 +151,20 @@ def test_the_help_names_every_flag_and_fits_a_terminal() -> None:
             ["-js"],
             "-js is a flag of nats-server that reactor-broker does not have; leave it out",
         ),
+        (["--tls"], "TLS Server certificate must be present and valid; add --tlscert FILE"),
+        (
+            ["--tlscert", "c"],
+            "TLS Server private key must be present and valid; add --tlskey FILE",
+        ),
+        (
+            ["--signal", "jump"],
+            "--signal cannot be 'jump': choose one of stop, quit, term, reopen, reload, ldm, "
+            "and =PID, =FILE or =GLOB* after it",
+        ),
+        (
+            ["-t"],
+            "must specify [-c, --config] option to check configuration file syntax with -t",
+        ),
         (["--pass", "p"], "--pass: needs a user to belong to; set user as well"),
         (
             ["--auth", "t", "--user", "u"],
@@ -147,4 +189,4 @@ def test_no_flag_is_both_ours_and_declared_missing() -> None:
 def test_every_flag_sets_fields_that_exist() -> None:
     fields = {field.name for field in dataclasses.fields(Options)}
     for flag in FLAGS.values():
-        assert set(flag.fields) <= fields
+        assert {name for name in flag.fields if not name.startswith(".")} <= fields

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from broker.blocks import TlsBlock, UserBlock
+from broker.checks import CHECKS
 from broker.config import Options, OptionsError
 
 
@@ -26,9 +27,7 @@ def test_the_defaults_are_those_of_nats_server() -> None:
 
 
 def test_every_field_is_checked() -> None:
-    from broker.config import _CHECKS
-
-    assert {field.name for field in dataclasses.fields(Options)} == set(_CHECKS)
+    assert {field.name for field in dataclasses.fields(Options)} == set(CHECKS)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,361 @@
+"""Reading accounts, what they share, and mappings from a configuration's tree.
+
+The idea: as in `broker.confusers`, a function for each block. What several accounts must agree upon
+(an import needs its export) is checked when all of them are read, and is said of the whole
+``accounts`` block, which is where nats-server says it.
+
+Neighbours: `broker.confread` calls `accounts` and `mappings`. Pure; linear, but for imports, each
+of which looks through the exports of one account, and may lead through all others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+from broker.blocks import (
+    DEFAULT_ACCOUNT,
+    AccountBlock,
+    Export,
+    Import,
+    MappingBlock,
+    Target,
+    UserBlock,
+)
+from broker.conf import ConfError, Node
+from broker.confusers import is_subject, permissions, users, with_permissions
+from broker.confvalues import Walk, entries, go_type, items, seconds, shown, text
+from broker.subject import STAR, TAIL, collides
+
+__all__ = ["accounts", "mappings"]
+
+_RESPONSES = {
+    "single": "single",
+    "singleton": "single",
+    "stream": "stream",
+    "chunk": "chunked",
+    "chunked": "chunked",
+}
+
+
+# ---------------------------------------------------------------- mappings
+
+
+def mappings(walk: Walk, node: Node) -> tuple[MappingBlock, ...]:
+    """A ``mappings`` block: which subject goes where."""
+    read = [
+        walk.attempt(_mapping, walk, node, source, value)
+        for source, value in entries(node, "Expected mappings to be a map")
+    ]
+    return tuple(mapping for mapping in read if mapping is not None)
+
+
+def _mapping(walk: Walk, block: Node, source: str, node: Node) -> MappingBlock:
+    if not is_subject(source):
+        raise block.wrong(f'Subject "{source}" is not a valid subject')
+    if isinstance(node.value, str):
+        targets = [Target(_mapped(node, source, node.value))]
+    else:
+        entry = node.value if isinstance(node.value, list) else [node]
+        targets = [_target(walk, source, value) for value in entry]
+    if sum(target.weight for target in targets) > 100:
+        raise node.wrong(f'Error adding mapping for "{source}" : total weight needs to be <= 100')
+    if len({target.subject for target in targets}) < len(targets):
+        raise node.wrong(f'Error adding mapping for "{source}" : duplicate entry for a destination')
+    return MappingBlock(source.encode(), tuple(targets))
+
+
+def _target(walk: Walk, source: str, node: Node) -> Target:
+    if not isinstance(node.value, dict):
+        raise node.wrong("Expected an entry for the mapping destination")
+    noted = len(walk.errors)
+    fields = walk.block(node, "target", {"weight": _weight})
+    subject = fields.get("subject") or ""
+    if len(walk.errors) > noted:
+        raise walk.errors.pop()
+    if "weight" not in fields:
+        raise node.wrong(f'Missing weight for mapping destination "{subject}"')
+    return Target(_mapped(node, source, subject), fields["weight"])
+
+
+def _mapped(node: Node, source: str, subject: str) -> bytes:
+    # What the functions within {{ }} mean is checked where mappings are compiled.
+    plain = re.sub(r"\{\{.*?\}\}", "x", subject)
+    adding = f'Error adding mapping for "{source}" to "{subject}" : '
+    if not is_subject(plain):
+        raise node.wrong(f"{adding}invalid mapping destination: invalid transform")
+    if source.endswith(">") != subject.endswith(">"):
+        raise node.wrong(f"{adding}invalid subject; > must end both or neither")
+    stars = sum(token == "*" for token in source.split("."))
+    for number in re.findall(r"(?:^|\.)\$(\d+)(?=\.|$)", subject):
+        if not 1 <= int(number) <= stars:
+            raise node.wrong(
+                f"{adding}invalid mapping destination: wildcard index out of range in "
+                f"${number}: [{number}]"
+            )
+    return subject.encode()
+
+
+def _weight(node: Node) -> int:
+    weight: Any = node.value
+    if isinstance(weight, str):
+        digits = weight.removesuffix("%")
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", digits):
+            raise node.wrong(f'Invalid weight "{digits}" for mapping destination')
+        weight = int(digits)
+    if isinstance(weight, bool) or not isinstance(weight, int):
+        raise node.wrong(f"Unknown entry type for weight of {shown(node)}")
+    if not 0 <= weight <= 100:
+        raise node.wrong(f"Invalid weight {weight} for mapping destination")
+    return weight
+
+
+# ---------------------------------------------------------------- accounts
+
+
+def accounts(walk: Walk, node: Node) -> tuple[AccountBlock, ...]:
+    """The ``accounts`` block: an array of names, or a map of blocks."""
+    if isinstance(node.value, list):
+        return _named(walk, node)
+    noted = len(walk.errors)
+    read: list[AccountBlock] = []
+    for name, value in entries(node, "Expected accounts to be a map or an array of names"):
+        # A key within the block that serves as a variable is no account.
+        if not value.used:
+            block = walk.attempt(_account, walk, name, value)
+            read += [block] if block is not None else []
+    # As nats-server: what one account says of another only makes sense when all are sound.
+    if len(walk.errors) == noted:
+        _check_crossings(walk, node, {block.name: block for block in read})
+    return tuple(read)
+
+
+def _named(walk: Walk, node: Node) -> tuple[AccountBlock, ...]:
+    read: dict[str, AccountBlock] = {}
+    for value in items(node, ""):
+        name = walk.attempt(text, value)
+        if name == DEFAULT_ACCOUNT:
+            walk.errors.append(value.wrong(f'"{name}" is a Reserved Account'))
+        elif name in read:
+            walk.errors.append(value.wrong(f"Duplicate Account Entry: {name}"))
+        elif name is not None:
+            read[name] = AccountBlock(name)
+    return tuple(read.values())
+
+
+def _account(walk: Walk, name: str, node: Node) -> AccountBlock:
+    if not isinstance(node.value, dict):
+        raise node.wrong("Expected map entries for accounts")
+    if name == DEFAULT_ACCOUNT:
+        raise node.wrong(f'"{name}" is a Reserved Account')
+    limits: dict[str, Any] = {}
+    readers = {
+        "users": lambda value: _users(walk, value, name),
+        "exports": lambda value: _exports(walk, value),
+        "imports": lambda value: _imports(walk, value),
+        "mappings": lambda value: mappings(walk, value),
+        "default_permissions": lambda value: permissions(walk, value),
+        "limits": lambda value: limits.update(_limits(walk, value)),
+    }
+    fields = walk.block(node, "account", readers)
+    fields["users"] = with_permissions(fields.get("users", ()), fields.get("default_permissions"))
+    return AccountBlock(name=name, **fields, **limits)
+
+
+def _users(walk: Walk, node: Node, name: str) -> tuple[UserBlock, ...]:
+    read = users(walk, node, name)
+    walk.users.append((node, read))
+    return read
+
+
+def _limits(walk: Walk, node: Node) -> dict[str, Any]:
+    if not isinstance(node.value, dict):
+        raise node.wrong(f"Expected account limits to be a map/struct, got {shown(node)}")
+    return walk.block(node, "limits")
+
+
+def _exports(walk: Walk, node: Node) -> tuple[Export, ...]:
+    read = [
+        walk.attempt(_export, walk, value) for value in items(node, "Exports should be an array")
+    ]
+    return tuple(export for export in read if export is not None)
+
+
+def _export(walk: Walk, node: Node) -> Export | None:
+    values = _one_of(node, "Export", 'Detected {new} "{text}" but already saw a {old}')
+    service = values.get("service")
+    for name in ("response", "threshold"):
+        if name in values and service is None:
+            raise values[name].wrong("Detected response directive on non-service")
+    noted = len(walk.errors)
+    readers = {"response": _response, "threshold": _threshold}
+    fields = walk.block(node, "export", readers)
+    if len(walk.errors) > noted or "subject" not in fields:
+        return None
+    subject = _subject(service or values["stream"], fields.pop("subject"))
+    return Export(subject, service is not None, **fields)
+
+
+def _subject(node: Node, word: str | None) -> bytes:
+    if not word or not is_subject(word):
+        raise node.wrong(f'subject "{word or ""}" is not a valid subject')
+    return word.encode()
+
+
+def _one_of(node: Node, what: str, clash: str) -> dict[str, Node]:
+    """The values of an export or import by lower name; it is of a stream or of a service."""
+    wanted = f"{what} Items should be a map with type entry"
+    values = {name.lower(): value for name, value in entries(node, wanted)}
+    kinds = [name for name in values if name in ("stream", "service")]
+    if len(kinds) > 1:
+        second = values[kinds[1]]
+        shown_text = second.value if isinstance(second.value, str) else ""
+        raise second.wrong(clash.format(new=kinds[1], old=kinds[0], text=shown_text))
+    return values
+
+
+def _response(node: Node) -> str:
+    word = text(node)
+    if word.lower() not in _RESPONSES:
+        raise node.wrong(f'Unknown response type: "{word}"; give single, stream or chunked')
+    return _RESPONSES[word.lower()]
+
+
+def _threshold(node: Node) -> float:
+    wanted = "Expected response threshold to be a parseable time duration, got "
+    if not isinstance(node.value, str):
+        raise node.wrong(wanted + go_type(node))
+    try:
+        return seconds(node)
+    except ConfError:
+        raise node.wrong(f'{wanted}"{node.value}"') from None
+
+
+def _imports(walk: Walk, node: Node) -> tuple[Import, ...]:
+    read: list[Import] = []
+    for value in items(node, "Imports should be an array"):
+        block = walk.attempt(_import, walk, value)
+        if block is None:
+            continue
+        twin = next((other for other in read if _same_service(block, other)), None)
+        if twin is None:
+            read.append(block)
+            continue
+        walk.errors.append(
+            value.wrong(
+                f'Duplicate service import subject "{_here(block)}", previously used in import '
+                f'for account "{twin.account}", subject "{twin.subject.decode()}"'
+            )
+        )
+    return tuple(read)
+
+
+def _same_service(a: Import, b: Import) -> bool:
+    return a.service and b.service and (a.account, _here(a)) == (b.account, _here(b))
+
+
+def _here(block: Import) -> str:
+    return (block.to or block.subject).decode()
+
+
+def _import(walk: Walk, node: Node) -> Import | None:
+    values = _one_of(node, "Import", "Detected {new} but already saw a {old}")
+    kind = next((name for name in ("stream", "service") if name in values), None)
+    noted = len(walk.errors)
+    source: dict[str, Any] = {}
+    reader = {"stream": lambda value: source.update(_source(walk, value))}
+    reader["service"] = reader["stream"]
+    fields = walk.block(node, "import", reader)
+    if len(walk.errors) > noted or kind is None:
+        return None
+    if kind == "stream" and fields.get("prefix") and fields.get("to"):
+        raise values["to"].wrong("Stream import can not have a 'prefix' and a 'to' property")
+    fields = {name: _bytes(value) for name, value in fields.items() if value is not None}
+    subject = _subject(values[kind], source["subject"])
+    return Import(source["account"], subject, kind == "service", **fields)
+
+
+def _bytes(value: str | bool) -> bytes | bool:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _source(walk: Walk, node: Node) -> dict[str, Any]:
+    fields = walk.block(node, "source", wanted="Stream entry should be an account map")
+    if not fields.get("account") or not fields.get("subject"):
+        raise node.wrong("Expect an account name and a subject")
+    return fields
+
+
+# ---------------------------------------------------------------- what accounts say of each other
+
+
+def _check_crossings(walk: Walk, node: Node, blocks: Mapping[str, AccountBlock]) -> None:
+    """Every account named is there, every import is allowed by an export, and none leads home."""
+    for block in blocks.values():
+        for export in block.exports:
+            kind = "service" if export.service else "stream"
+            for name in export.accounts or ():
+                if name not in blocks:
+                    walk.errors.append(
+                        node.wrong(f'"{name}" account not defined for {kind} export')
+                    )
+    for block in blocks.values():
+        for wanted in block.imports:
+            problem = _import_problem(block, wanted, blocks)
+            if problem:
+                walk.errors.append(node.wrong(problem))
+
+
+def _import_problem(
+    block: AccountBlock, wanted: Import, blocks: Mapping[str, AccountBlock]
+) -> str | None:
+    kind = "service" if wanted.service else "stream"
+    exporter = blocks.get(wanted.account)
+    if exporter is None:
+        return f'"{wanted.account}" account not defined for {kind} import'
+    shown_subject = _here(wanted) if wanted.service else wanted.subject.decode()
+    adding = f'Error adding {kind} import "{shown_subject}": '
+    if not any(_allows(export, wanted, block.name) for export in exporter.exports):
+        return f"{adding}{kind} import not authorized"
+    if _leads_home(block.name, wanted, blocks):
+        return f"{adding}import forms a cycle"
+    return None
+
+
+def _allows(export: Export, wanted: Import, name: str) -> bool:
+    if export.service != wanted.service:
+        return False
+    if export.accounts is not None and name not in export.accounts:
+        return False
+    return _covers(export.subject, wanted.subject)
+
+
+def _covers(wide: bytes, narrow: bytes) -> bool:
+    """Whether every subject that the filter `narrow` matches is matched by `wide` as well."""
+    for outer, inner in zip_longest(wide.split(b"."), narrow.split(b".")):
+        if outer is None or inner is None:
+            return False
+        if outer == TAIL:
+            return True
+        if inner == TAIL or outer not in (STAR, inner):
+            return False
+    return True
+
+
+def _leads_home(home: str, wanted: Import, blocks: Mapping[str, AccountBlock]) -> bool:
+    """Whether what is imported comes, through the imports of others, from `home` itself."""
+    seen: set[Import] = set()
+    open_ends = [wanted]
+    while open_ends:
+        link = open_ends.pop()
+        for onward in blocks[link.account].imports if link.account in blocks else ():
+            if onward.service != link.service or onward in seen or link.account == home:
+                continue
+            if collides(onward.to or onward.subject, link.subject):
+                if onward.account == home:
+                    return True
+                seen.add(onward)
+                open_ends.append(onward)
+    return False
