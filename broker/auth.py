@@ -21,6 +21,7 @@ from typing import Protocol
 from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.handshake import ConnectOptions
+from broker.identity import Identity
 
 __all__ = [
     "DEFAULT_ACCOUNT",
@@ -31,17 +32,6 @@ __all__ = [
     "OneUser",
     "make_authenticator",
 ]
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who a client is: its account by name, its zone (account and publish permissions), its user if
-    any.
-    """
-
-    account: str = DEFAULT_ACCOUNT
-    zone: int = 0
-    user: str = ""
 
 
 class Authenticator(Protocol):

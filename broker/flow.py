@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from broker.subject import SEPARATOR, STAR
+from broker.subject import SEPARATOR, STAR, TAIL
 from broker.trie import Trie
 
 __all__ = ["DEFAULT_CAPACITY", "MAX_MASKS", "Delivery", "Flow", "FlowTable", "FlowTableStats"]
@@ -274,6 +274,17 @@ class FlowTable(Generic[L]):
         doomed = space.patterns.colliding(filter)
         for pattern in doomed:
             self._drop(zone, pattern)
+        self._evicted += len(doomed)
+        return len(doomed)
+
+    def clear_zone(self, zone: int) -> int:
+        """Drop all flows of `zone`, which nobody uses any more; how many.  O(flows of the zone)."""
+        space = self._spaces.pop(zone, None)
+        if space is None:
+            return 0
+        doomed = space.patterns.colliding(TAIL)
+        for pattern in doomed:
+            del self._order[zone, pattern]
         self._evicted += len(doomed)
         return len(doomed)
 

@@ -37,10 +37,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from broker import codec, errors, ops
-from broker.auth import Authenticator, Identity
+from broker.auth import Authenticator
 from broker.config import Options
 from broker.errors import Closed, ProtocolError, WireError
 from broker.handshake import ConnectOptions, ServerInfo, check_info, parse_connect
+from broker.identity import Identity
 from broker.plane import DataPlane, Verdict
 from broker.subject import is_valid_publish
 from broker.switchboard import Switchboard
@@ -201,7 +202,7 @@ class Session:
         """Cleans up after the stream ended; `reason` holds unless the session ended it itself."""
         if self.closed is None:
             self.closed = reason
-            self._switchboard.drop(self.link)
+            self._switchboard.leave(self.link)
             self._plane.close(self.link)
 
     def close(self, reason: Closed) -> None:
@@ -217,7 +218,7 @@ class Session:
         left = OPERATION_BUDGET
         while verdict is Verdict.MISS or verdict is Verdict.CONTROL:
             if verdict is Verdict.MISS:
-                self._publish(plane.parked(link))
+                self._publish(plane.parked(link), now)
             else:
                 op = plane.control(link)
                 _MEANING[type(op)](self, op, now)
@@ -249,16 +250,19 @@ class Session:
 
     # --- the meaning of each verb
 
-    def _publish(self, publish: ops.Publish) -> None:
+    def _publish(self, publish: ops.Publish, now: float) -> None:
         self._judge_subject(publish.subject)
         self._judged = False
-        if _is_reserved(publish.subject, _RESERVED_SUBJECTS):
-            self._report(errors.publish_violation(publish.subject))
-        elif _is_reserved(publish.reply, _RESERVED_REPLIES):
-            self._report(errors.reply_violation(publish.reply))
+        judged = self._switchboard.judge(self.link, publish, now)
+        if isinstance(judged, WireError):
+            self._report(judged)
+        elif _is_reserved(judged.subject, _RESERVED_SUBJECTS):
+            self._report(errors.publish_violation(judged.subject))
+        elif _is_reserved(judged.reply, _RESERVED_REPLIES):
+            self._report(errors.reply_violation(judged.reply))
         else:
             self._acknowledge()
-            self._switchboard.publish(self.link, publish)
+            self._switchboard.forward(self.link, judged, now)
 
     def _judge_subject(self, subject: bytes) -> None:
         """Complains to a pedantic client, once per publish, as soon as its line has come.
@@ -315,7 +319,7 @@ class Session:
     def _admit(self, options: ConnectOptions, identity: Identity) -> None:
         self.identity = identity
         self.link.configure(
-            zone=identity.zone,
+            zone=self._switchboard.enter(self.link, identity.account, identity.permissions),
             verbose=options.verbose,
             pedantic=options.pedantic,
             echo=options.echo,

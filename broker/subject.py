@@ -28,6 +28,7 @@ __all__ = [
     "STAR",
     "TAIL",
     "collides",
+    "covers",
     "is_literal",
     "is_valid_filter",
     "is_valid_publish",
@@ -82,5 +83,17 @@ def collides(a: bytes, b: bytes) -> bool:
         if TAIL in (x, y):
             return True
         if x != y and STAR not in (x, y):
+            return False
+    return True
+
+
+def covers(wide: bytes, narrow: bytes) -> bool:
+    """Whether every subject that matches the valid filter `narrow` matches `wide` as well."""
+    for x, y in zip_longest(wide.split(SEPARATOR), narrow.split(SEPARATOR)):
+        if x is None or y is None:
+            return False
+        if x == TAIL:
+            return True
+        if y == TAIL or x not in (STAR, y):
             return False
     return True

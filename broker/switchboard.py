@@ -15,46 +15,46 @@ What is decided here, as nats-server 2.15.1 decides it (asked with raw bytes):
   holds a plain subscription to the reply subject.  If it holds several, the first in the trie's
   order gets it.
 
+Permissions are settled here as well, and not for each message: a flow exists only where its zone
+may publish, and leaves out whom the message must not reach.  What decides about a flow is asked in
+several tries (subscriptions, rules for publishing, what is withheld from a subscriber, crossings),
+and its pattern is what all their answers have in common.
+
 Invariants, which the tests check against a broker that keeps a plain list:
 * A subscription is in its link's table if and only if it is in its account's trie.
 * Every installed flow equals what resolving any of its subjects would give now, and asks if and
-  only if one of its deliveries has a limit.
+  only if one of its deliveries has a limit or may answer, or the subject meets a crossing.
+* A subject that a zone may not publish to has no flow in it.
 
 A *zone* is a small integer that stands for an account together with the publish permissions of a
-link; flows are kept by zone.  There is one account so far, with one zone.  A link may change its
-zone only while it has no subscriptions.
+link; see `broker.accounts`.  A link that enters another account leaves its subscriptions behind.
 
-Neighbours: session calls for every SUB, UNSUB, parked publish and end of a link; below are the
-trie, and the data plane with its flows.  No sockets, no reactor, no clock.  Not thread-safe.
+Neighbours: session calls for every SUB, UNSUB, parked publish and end of a link; `forwarding` takes
+a publish from there; below are the accounts' tries, and the data plane with its flows.  No sockets,
+no reactor, no clock.  Not thread-safe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random, SystemRandom
 
-from broker import codec
-from broker.errors import INVALID_SUBJECT, WireError
+from broker.accounts import Account, Accounts, Member, Subscription, Zone
+from broker.blocks import AccountBlock, MappingBlock
+from broker.crossing import Crossing, Overhear, link_up
+from broker.errors import INVALID_SUBJECT, WireError, subscription_violation
 from broker.flow import Delivery, Flow
+from broker.forwarding import Forwarding
 from broker.ops import Publish
+from broker.permissions import Permissions
 from broker.plane import DataPlane, Link
-from broker.trie import Trie
+from broker.taps import Message, Tap
+from broker.trie import join_patterns
 
-__all__ = ["DEFAULT_ZONE", "Subscription", "Switchboard", "SwitchboardStats"]
+__all__ = ["DEFAULT_ZONE", "Explanation", "Subscription", "Switchboard", "SwitchboardStats"]
 
 DEFAULT_ZONE = 0
-
-
-class Subscription(Delivery[Link]):
-    """A delivery with what policy and monitoring know about it; `queue` is empty for a plain
-    one."""
-
-    __slots__ = ("filter", "queue")
-
-    def __init__(self, link: Link, sid: bytes, filter: bytes, queue: bytes) -> None:
-        super().__init__(link, sid)
-        self.filter = filter
-        self.queue = queue
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,98 @@ class SwitchboardStats:
 
 
 @dataclass(frozen=True)
-class _Account:
-    """Those who can hear one another, and the zones in which they publish."""
+class Explanation:
+    """Why a message goes where it goes: what `Switchboard.explain` found.
 
-    trie: Trie[Subscription]
-    zones: tuple[int, ...]
+    `subject` is what a mapping made of `published` this time (they are equal without one).
+    `withheld` are those whose filter matches and who may not be given it; `crossings` say in words
+    what it meets besides; `asks` whether it takes the way through Python.
+    """
+
+    account: str
+    published: bytes
+    subject: bytes
+    pattern: bytes
+    plain: tuple[Subscription, ...]
+    picks: tuple[tuple[Subscription, ...], ...]
+    withheld: tuple[Subscription, ...]
+    crossings: tuple[str, ...]
+    asks: bool
 
 
 class Switchboard:
     """Subscriptions of all links, and the flows that follow from them.
 
-    One per data plane.  Not thread-safe.
+    `describe` says what a service may know about a client of another account; whoever knows
+    clients sets it.  One switchboard per data plane.  Not thread-safe.
     """
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(
+        self, plane: DataPlane, accounts: Accounts | None = None, rng: Random | None = None
+    ) -> None:
+        """`rng` chooses among the targets of mappings and makes reply subjects that nobody should
+        guess; without one it is the system's.
+        """
         self._plane = plane
         self._flows = plane.flows
-        self._accounts = {DEFAULT_ZONE: _Account(Trie(), (DEFAULT_ZONE,))}  # by zone
+        self._accounts = accounts or Accounts()
+        self._members: dict[int, Member] = {}  # by link id
         self._links: dict[int, dict[bytes, Subscription]] = {}  # by link id, then sid
-        self._inserted = self._removed = 0
-        self._resolved = self._published = self._unheard = 0
+        self._forwarding = Forwarding(self, plane, rng or SystemRandom())
+        self._inserted = self._removed = self._resolved = 0
+        self.describe: Callable[[Link, bool], Mapping[str, object]] = lambda link, share: {}
+        self.complaints = self._link_up()
+
+    # --- links
+
+    def enter(self, link: Link, account: str, permissions: Permissions) -> int:
+        """A link comes into an account, or changes what it may; returns its zone, for `configure`.
+
+        The account is made if there is none of that name.  Subscriptions that the link has stay if
+        it stays in the account.  O(entries of the rules + subscriptions of the link).
+
+        Raises ValueError for permissions that are no filters.
+        """
+        member = self._accounts.enter(link, account, permissions)
+        before = self._members.get(link.id)
+        home = before.zone.account if before else self._accounts.zone(DEFAULT_ZONE).account
+        if member.zone.account is not home:
+            self.drop(link)
+        if before is not None:
+            self._release(self._accounts.leave(before))
+        self._members[link.id] = member
+        self._forwarding.replies.forget(link)
+        for subscription in self.subscriptions(link):
+            if subscription.judge_by(member):
+                self._evict(subscription.account, subscription.filter)
+        return member.zone.number
+
+    def leave(self, link: Link) -> None:
+        """A link is gone: end what it has, and count it out.  Idempotent."""
+        self.drop(link)
+        member = self._members.pop(link.id, None)
+        if member is not None:
+            self._forwarding.replies.forget(link)
+            self._release(self._accounts.leave(member))
+            link.zone = DEFAULT_ZONE  # its own may be somebody else's soon
+
+    def move(self, link: Link, account: str, permissions: Permissions) -> list[Subscription]:
+        """As `enter`, for a link that goes on: its zone changes at once.
+
+        Returns the subscriptions that were ended because they may no longer be.
+        """
+        had = list(self.subscriptions(link))
+        link.zone = self.enter(link, account, permissions)
+        member = self._members[link.id]
+        for subscription in list(self.subscriptions(link)):
+            if not member.may(subscription.filter, subscription.queue):
+                self.end(subscription)
+        kept = self._links.get(link.id, {})
+        return [one for one in had if kept.get(one.sid) is not one]
+
+    def _release(self, zones: Iterable[int]) -> None:
+        for zone in zones:
+            self._flows.clear_zone(zone)
 
     # --- subscriptions
 
@@ -100,18 +172,24 @@ class Switchboard:
         A `sid` that the link uses already is ignored, and that is no error.  O(tokens), plus what
         evicting flows costs.
         """
+        member = self._members.get(link.id)
+        if member is not None and not member.may(subject, queue):
+            return subscription_violation(subject, queue)
         subscriptions = self._links.get(link.id, {})
         if sid in subscriptions:
             return None
-        subscription = Subscription(link, sid, subject, queue)
+        account = self.place(link).account
+        subscription = Subscription(link, sid, subject, queue, account)
         try:
-            self._accounts[link.zone].trie.insert(subject, subscription)
+            account.trie.insert(subject, subscription)
         except ValueError:
             return INVALID_SUBJECT
+        if member is not None:
+            subscription.judge_by(member)
         subscriptions[sid] = subscription
         self._links[link.id] = subscriptions
         self._inserted += 1
-        self._evict(subscription)
+        self._evict(account, subject)
         return None
 
     def unsubscribe(self, link: Link, sid: bytes, max: int = 0) -> None:
@@ -123,88 +201,219 @@ class Switchboard:
         if subscription is None:
             return
         if max <= subscription.msgs:
-            self._remove(subscription)
+            self.end(subscription)
             return
         first_limit = not subscription.limit
         subscription.limit = max
-        if first_limit:
-            self._evict(subscription)  # its flows must ask from now on
+        if first_limit:  # its flows must ask from now on
+            self._evict(subscription.account, subscription.filter)
 
     def drop(self, link: Link) -> None:
         """End all subscriptions of a link that closes or starts anew.  O(its subscriptions)."""
-        for subscription in list(self._links.get(link.id, {}).values()):
-            self._remove(subscription)
+        for subscription in list(self.subscriptions(link)):
+            self.end(subscription)
 
-    def _remove(self, subscription: Subscription) -> None:
+    def end(self, subscription: Subscription) -> None:
+        """End one subscription.  Cost as `subscribe`."""
         link = subscription.link
         subscriptions = self._links[link.id]
         del subscriptions[subscription.sid]
         if not subscriptions:
             del self._links[link.id]
-        self._accounts[link.zone].trie.remove(subscription.filter, subscription)
+        subscription.account.trie.remove(subscription.filter, subscription)
         self._removed += 1
-        self._evict(subscription)
+        self._evict(subscription.account, subscription.filter)
 
-    def _evict(self, subscription: Subscription) -> None:
-        for zone in self._accounts[subscription.link.zone].zones:
-            self._flows.evict(zone, subscription.filter)
+    def _evict(self, account: Account, filter: bytes) -> None:
+        for zone in account.zones.values():
+            self._flows.evict(zone.number, filter)
 
     # --- messages
+
+    def place(self, link: Link) -> Zone:
+        """The zone in which `link` publishes.  O(1)."""
+        return self._accounts.zone(link.zone)
+
+    def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
+        """The flow for `subject`, kept or made."""
+        return self._flows.lookup(zone.number, subject) or self.resolve(zone.number, subject)
 
     def resolve(self, zone: int, subject: bytes) -> Flow[Link]:
         """The flow for what is published to `subject` in `zone`; installed where it can be kept.
 
-        O(visited nodes of the trie + matching subscriptions).
+        O(visited nodes of the tries + matching subscriptions).
         """
         self._resolved += 1
-        resolution = self._accounts[zone].trie.resolve(subject)
-        plain: list[Delivery[Link]] = []
-        groups: dict[bytes, list[Delivery[Link]]] = {}
-        ask = False
-        for subscription in resolution.values:
-            ask = ask or subscription.limit > 0
-            if subscription.queue:
-                groups.setdefault(subscription.queue, []).append(subscription)
-            else:
-                plain.append(subscription)
-        flow = Flow(resolution.pattern, tuple(plain), tuple(map(tuple, groups.values())), ask)
+        flow = self._resolution(self._accounts.zone(zone), subject)[0]
         self._flows.install(zone, flow)
         return flow
 
-    def publish(self, link: Link, publish: Publish) -> None:
-        """Deliver a publish of `link` that the data plane could not settle.
+    def _resolution(
+        self, zone: Zone, subject: bytes
+    ) -> tuple[Flow[Link], list[Subscription], list[Crossing]]:
+        """The flow, whom it leaves out, and what the subject meets besides."""
+        account = zone.account
+        found = account.trie.resolve(subject)
+        patterns = {found.pattern}
+        plain: list[Delivery[Link]] = []
+        groups: dict[bytes, list[Delivery[Link]]] = {}
+        left_out: list[Subscription] = []
+        ask = False
+        for one in found.values:
+            if one.withheld is not None:
+                withheld = one.withheld.resolve(subject)
+                patterns.add(withheld.pattern)
+                if withheld.values:
+                    left_out.append(one)
+                    continue
+            ask = ask or one.limit > 0 or one.responses is not None
+            if one.queue:
+                groups.setdefault(one.queue, []).append(one)
+            else:
+                plain.append(one)
+        crossings: list[Crossing] = []
+        for trie in (account.crossings, account.everywhere):
+            if trie:
+                met = trie.resolve(subject)
+                patterns.add(met.pattern)
+                crossings += met.values
+        if zone.gate is not None:
+            allowed, pattern = zone.gate.look(subject)
+            patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
+        pattern = join_patterns(list(patterns))
+        picks = tuple(map(tuple, groups.values()))
+        return Flow(pattern, tuple(plain), picks, ask or bool(crossings)), left_out, crossings
+
+    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+        """What a publish of `link` becomes by mappings, or why it is refused.
+
+        O(mappings + visited nodes of the rules).  An answer that only `allow_responses` permits is
+        used up by this, so judge once, and forward what you get.
+        """
+        return self._forwarding.judge(link, publish, now)
+
+    def forward(self, link: Link, publish: Publish, now: float) -> None:
+        """Deliver a publish of `link` that the data plane could not settle and `judge` let pass.
 
         O(deliveries), and O(resolve) where there is no flow.
         """
-        self._published += 1
-        flow = self._flow(link.zone, publish.subject)
-        delivered = self._plane.deliver(link, publish, flow)
-        if flow.ask:
-            self._settle_limits(flow)
-        if not delivered and publish.reply and link.no_responders:
-            self._answer_unheard(link, publish)
+        self._forwarding.forward(link, publish, now)
 
-    def _flow(self, zone: int, subject: bytes) -> Flow[Link]:
-        return self._flows.lookup(zone, subject) or self.resolve(zone, subject)
+    # --- inside the broker
 
-    def _settle_limits(self, flow: Flow[Link]) -> None:
-        for delivery in flow.deliveries():
-            if 0 < delivery.limit <= delivery.msgs:
-                self._remove(self._links[delivery.link.id][delivery.sid])
+    def tap(self, account: str | None, filter: bytes, callback: Callable[[Message], None]) -> Tap:
+        """Call `callback` for each message to `filter` in `account`, or (None) in every account.
 
-    def _answer_unheard(self, link: Link, publish: Publish) -> None:
-        for delivery in self._flow(link.zone, publish.reply).plain:
-            if delivery.link is link:
-                answer = codec.no_responders(publish.subject, publish.reply, delivery.sid)
-                self._plane.send(link, answer)
-                self._unheard += 1
+        See `broker.taps`.  Raises ValueError if `filter` is no filter.
+        """
+        tap = Tap(account, filter, callback)
+        if account is None:
+            self._accounts.everywhere.insert(filter, Overhear(tap))
+        else:
+            place = self._accounts.account(account)
+            place.crossings.insert(filter, Overhear(tap))
+            place.taps[tap] = None
+        self._evict_for(tap)
+        return tap
+
+    def untap(self, tap: Tap) -> None:
+        """Call `tap` no more.  Idempotent."""
+        if tap.account is None:
+            self._accounts.everywhere.remove(tap.filter, Overhear(tap))
+        else:
+            place = self._accounts.find(tap.account)
+            if place is None or tap not in place.taps:
                 return
+            place.crossings.remove(tap.filter, Overhear(tap))
+            del place.taps[tap]
+            self._release(self._accounts.tidy(place))
+        self._evict_for(tap)
+
+    def _evict_for(self, tap: Tap) -> None:
+        for account in self._accounts:
+            if tap.account in (None, account.name):
+                self._evict(account, tap.filter)
+
+    def emit(
+        self,
+        account: str,
+        subject: bytes,
+        payload: bytes,
+        reply: bytes = b"",
+        headers: bytes = b"",
+    ) -> int:
+        """Publish a message of our own in `account`; returns how many took it.
+
+        `headers` is a whole block, from `NATS/1.0` to the empty line.  From within a tap the
+        message waits until the tap has returned, and 0 is returned.
+        """
+        place = self._accounts.find(account)
+        if place is None:
+            return 0
+        publish = Publish(subject, reply, headers + payload, header_size=len(headers))
+        return self._forwarding.emit(place, publish)
+
+    def details(self, link: Link | None, share: bool) -> Mapping[str, object]:
+        """What a service may know about who asks; see `describe`."""
+        return {} if link is None else self.describe(link, share)
+
+    # --- configuration
+
+    def configure(
+        self, accounts: Sequence[AccountBlock], mappings: Sequence[MappingBlock] = ()
+    ) -> None:
+        """Take over other accounts and mappings; who is connected stays where it is until moved.
+
+        Drops all flows.  Raises ValueError for a mapping that makes no sense, and changes nothing
+        then; imports that do not hold are listed in `complaints`.
+        """
+        self._accounts.configure(accounts, mappings)
+        self.complaints = self._link_up()
+        self._flows.clear()
+
+    def _link_up(self) -> tuple[str, ...]:
+        return tuple(link_up({account.name: account for account in self._accounts}))
 
     # --- insight
 
     def __len__(self) -> int:
         """How many subscriptions there are, of all links."""
         return self._inserted - self._removed
+
+    def account(self, name: str) -> Account | None:
+        """The account of that name, if there is one."""
+        return self._accounts.find(name)
+
+    def accounts(self) -> Iterator[Account]:
+        """All accounts, `$G` first.  Do not enter or leave while iterating."""
+        return iter(self._accounts)
+
+    def account_of(self, link: Link) -> Account:
+        """The account in which `link` is.  O(1)."""
+        return self.place(link).account
+
+    def explain(self, account: str, subject: bytes) -> Explanation | None:
+        """Where an unrestricted client's message to `subject` would go; None: no such account.
+
+        Changes nothing, and installs no flow.  O(resolve).
+        """
+        place = self._accounts.find(account)
+        if place is None:
+            return None
+        mapped = place.mapper.map(subject, self._forwarding.rng)
+        flow, withheld, crossings = self._resolution(place.inner, mapped)
+        known = {id(one): one for one in place.trie.resolve(mapped).values}
+        return Explanation(
+            account,
+            subject,
+            mapped,
+            flow.pattern,
+            tuple(known[id(one)] for one in flow.plain),
+            tuple(tuple(known[id(one)] for one in pick) for pick in flow.picks),
+            tuple(withheld),
+            tuple(map(str, crossings)),
+            flow.ask,
+        )
 
     def count(self, link: Link) -> int:
         """How many subscriptions `link` has.  O(1)."""
@@ -222,6 +431,6 @@ class Switchboard:
             inserted=self._inserted,
             removed=self._removed,
             resolved=self._resolved,
-            published=self._published,
-            unheard=self._unheard,
+            published=self._forwarding.published,
+            unheard=self._forwarding.unheard,
         )

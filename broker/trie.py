@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 from broker.subject import SEPARATOR, STAR, TAIL, is_literal, is_valid_filter
 
-__all__ = ["Resolution", "Trie"]
+__all__ = ["Resolution", "Trie", "join_patterns"]
 
 T = TypeVar("T", bound=Hashable)
 
@@ -230,3 +230,18 @@ def _collect(top: _Node[T], found: list[T]) -> None:
         found.extend(node.here)
         found.extend(node.tail)
         stack.extend(node.children())
+
+
+def join_patterns(patterns: list[bytes]) -> bytes:
+    """The pattern of an answer that depends on several tries; all were asked for one subject.
+
+    Literal wherever one of them is, and empty as soon as one of them is.  O(tokens x patterns).
+    """
+    joined = patterns[0]
+    for pattern in patterns[1:]:
+        if not joined or not pattern:
+            return b""
+        if pattern != joined:
+            pairs = zip(joined.split(SEPARATOR), pattern.split(SEPARATOR), strict=True)
+            joined = SEPARATOR.join(y if x == STAR else x for x, y in pairs)
+    return joined

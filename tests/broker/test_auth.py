@@ -13,9 +13,9 @@ def test_without_credentials_configured_anyone_may_come_in_and_need_not_say_who(
     authenticator = make_authenticator(Options())
     assert isinstance(authenticator, Anyone)
     assert not authenticator.required
-    assert Identity("$G", 0, "") == authenticator.authenticate(ConnectOptions())
+    assert Identity() == authenticator.authenticate(ConnectOptions())
     given = ConnectOptions(user="ann", password="x", auth_token="y")
-    assert Identity("$G", 0, "ann") == authenticator.authenticate(given)
+    assert Identity(user="ann") == authenticator.authenticate(given)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,16 @@ protocol lines and read protocol lines, and break only when routing breaks.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from broker.accounts import Accounts
+from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
+from broker.errors import WireError
 from broker.flow import FlowTable
 from broker.ops import Subscribe, Unsubscribe
+from broker.permissions import FREE, Permissions
 from broker.plane import Link, PythonPlane, Verdict
 from broker.switchboard import DEFAULT_ZONE, Switchboard
 
@@ -30,19 +35,38 @@ class Message:
 
 
 class Switch:
-    """The control plane and the data plane of one broker, driven by hand."""
+    """The control plane and the data plane of one broker, driven by hand.
 
-    def __init__(self, flows: FlowTable[Link] | None = None, seed: int = 1) -> None:
+    `now` is the time; `refused` has the texts of all errors, in order.
+    """
+
+    def __init__(
+        self,
+        flows: FlowTable[Link] | None = None,
+        seed: int = 1,
+        *,
+        blocks: Sequence[AccountBlock] = (),
+        mappings: Sequence[MappingBlock] = (),
+    ) -> None:
         self.plane = PythonPlane(flows, rng=Random(seed))
-        self.board = Switchboard(self.plane)
+        self.board = Switchboard(self.plane, Accounts(blocks, mappings), Random(seed))
         self.misses = 0
+        self.now = 0.0
+        self.refused: list[bytes] = []
         self._ids = 0
 
-    def connect(self, *, echo: bool = True, no_responders: bool = False) -> Link:
+    def connect(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        permissions: Permissions = FREE,
+        *,
+        echo: bool = True,
+        no_responders: bool = False,
+    ) -> Link:
         self._ids += 1
         link = self.plane.open(self._ids, DEFAULT_ZONE)
         link.configure(
-            zone=DEFAULT_ZONE,
+            zone=self.board.enter(link, account, permissions),
             verbose=False,
             pedantic=False,
             echo=echo,
@@ -52,7 +76,7 @@ class Switch:
         return link
 
     def disconnect(self, link: Link) -> None:
-        self.board.drop(link)
+        self.board.leave(link)
         self.plane.close(link)
 
     def say(self, link: Link, *lines: bytes) -> None:
@@ -61,7 +85,11 @@ class Switch:
         while verdict is not Verdict.DRAINED:
             if verdict is Verdict.MISS:
                 self.misses += 1
-                self.board.publish(link, self.plane.parked(link))
+                judged = self.board.judge(link, self.plane.parked(link), self.now)
+                if isinstance(judged, WireError):
+                    self._note(judged)
+                else:
+                    self.board.forward(link, judged, self.now)
             elif verdict is Verdict.CONTROL:
                 self._obey(link)
             else:
@@ -71,11 +99,15 @@ class Switch:
     def _obey(self, link: Link) -> None:
         op = self.plane.control(link)
         if isinstance(op, Subscribe):
-            self.board.subscribe(link, op.subject, op.queue, op.sid)
+            self._note(self.board.subscribe(link, op.subject, op.queue, op.sid))
         elif isinstance(op, Unsubscribe):
             self.board.unsubscribe(link, op.sid, op.max)
         else:
             raise AssertionError(f"no test of routing says {op}")
+
+    def _note(self, error: WireError | None) -> None:
+        if error is not None:
+            self.refused.append(error.text or b"")
 
     def heard(self, link: Link) -> list[Message]:
         """The messages queued for `link` since the last call, in order."""

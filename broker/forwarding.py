@@ -1,0 +1,195 @@
+"""One message that the data plane could not settle: may it be published, and who gets it?
+
+The idea: `judge` first, `forward` then; between the two the session acknowledges. Judging applies
+the account's mappings and asks the rules for publishing, and where they refuse, the grants of
+whoever may answer requests. Forwarding delivers by the flow of the publisher's zone, like the data
+plane would, and then does what made the flow ask: it grants answers, ends subscriptions whose limit
+is reached, lets the message over into other accounts, and tells taps.
+
+Invariants: taps are called last, when nothing is half done, and never from within each other; what
+they emit waits its turn in a queue, and what a tap emits for ever is cut off at `EMIT_BUDGET` per
+message from outside, counted in `lost`.
+
+Source: a refused publish gets no +OK, the -ERR names the mapped subject, and a 503 the subject of
+whoever asked: all as with nats-server.
+
+Neighbours: the switchboard owns one and resolves for it; crossings ask it to carry on. One thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from random import Random
+from typing import Protocol
+
+from broker import codec
+from broker.accounts import Account, Subscription, Zone
+from broker.crossing import Passage, renamed
+from broker.errors import WireError, publish_violation
+from broker.flow import Delivery, Flow
+from broker.link import Link
+from broker.ops import Publish
+from broker.plane import DataPlane
+from broker.replies import Replies
+from broker.taps import Message, Tap
+
+__all__ = ["EMIT_BUDGET", "Board", "Forwarding"]
+
+EMIT_BUDGET = 1024
+
+
+class Board(Protocol):
+    """What forwarding asks of the switchboard."""
+
+    def place(self, link: Link) -> Zone:
+        """The zone in which `link` publishes."""
+
+    def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
+        """The flow for `subject`, kept or made."""
+
+    def end(self, subscription: Subscription) -> None:
+        """The subscription has had all that it wanted."""
+
+    def details(self, link: Link | None, share: bool) -> Mapping[str, object]:
+        """See `Carrier.details`."""
+
+
+class Forwarding:
+    """The way of single messages through one switchboard.  A `Carrier` for crossings."""
+
+    def __init__(self, board: Board, plane: DataPlane, rng: Random) -> None:
+        self.rng = rng
+        self.replies = Replies()
+        self.published = self.unheard = self.lost = 0
+        self._board = board
+        self._plane = plane
+        self._now = 0.0
+        self._calls: deque[tuple[Tap, Message]] = deque()
+        self._emits: deque[tuple[Account, Publish]] = deque()
+        self._busy = False
+
+    # --- from clients
+
+    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+        """The message as it may be forwarded, or what is wrong with it."""
+        zone = self._board.place(link)
+        subject, mapper = publish.subject, zone.account.mapper
+        if mapper:
+            subject = mapper.map(subject, self.rng)
+            if subject != publish.subject:
+                publish = renamed(publish, subject)
+        if (
+            zone.gate is not None
+            and not zone.gate.look(subject)[0]
+            and not self.replies.use(link, subject, now)
+        ):
+            return publish_violation(subject)
+        return publish
+
+    def forward(self, link: Link, publish: Publish, now: float) -> None:
+        """Deliver what was judged."""
+        self.published += 1
+        self._now = now
+        zone = self._board.place(link)
+        delivered = self._deliver(zone, Passage(publish, link, zone.account, zone.account, now))
+        if not delivered and publish.reply and link.no_responders:
+            self._answer_unheard(link, zone.account, publish)
+        self.settle()
+
+    def _answer_unheard(self, link: Link, account: Account, publish: Publish) -> None:
+        for delivery in self._board.flow(account.inner, publish.reply).plain:
+            if delivery.link is link:
+                answer = codec.no_responders(publish.subject, publish.reply, delivery.sid)
+                self._plane.send(link, answer)
+                self.unheard += 1
+                return
+
+    # --- from ourselves
+
+    def emit(self, account: Account, publish: Publish) -> int:
+        """Publish within `account` without a link; from within a tap it waits, and counts 0."""
+        if self._busy:
+            self._emits.append((account, publish))
+            return 0
+        taken = self.carry_on(Passage(publish, None, account, account, self._now))
+        self.settle()
+        return taken
+
+    def settle(self) -> None:
+        """Call the taps that heard something, and send what they emit."""
+        if self._busy or not self._calls:
+            return
+        self._busy = True
+        left = EMIT_BUDGET
+        try:
+            while self._calls or self._emits:
+                while self._calls:
+                    tap, message = self._calls.popleft()
+                    tap.callback(message)
+                if self._emits:
+                    account, publish = self._emits.popleft()
+                    left -= 1
+                    if left < 0:
+                        self.lost += 1
+                        continue
+                    self.carry_on(Passage(publish, None, account, account, self._now))
+        finally:
+            self._busy = False
+
+    # --- for crossings
+
+    def carry_on(self, passage: Passage) -> int:
+        """See `Carrier.carry_on`."""
+        return self._deliver(passage.account.inner, passage)
+
+    def hand_out(self, passage: Passage) -> int:
+        """See `Carrier.hand_out`."""
+        flow = self._board.flow(passage.account.inner, passage.publish.subject)
+        return self._follow(flow, passage)
+
+    def overhear(self, tap: Tap, message: Message) -> None:
+        """See `Carrier.overhear`."""
+        self._calls.append((tap, message))
+
+    def details(self, link: Link | None, share: bool) -> Mapping[str, object]:
+        """See `Carrier.details`."""
+        return self._board.details(link, share)
+
+    # --- delivery
+
+    def _deliver(self, zone: Zone, passage: Passage) -> int:
+        subject = passage.publish.subject
+        flow = self._board.flow(zone, subject)
+        taken = self._follow(flow, passage)
+        if flow.ask:
+            for crossing in zone.account.meeting(subject):
+                taken += crossing.meet(passage, self)
+        return taken
+
+    def _follow(self, flow: Flow[Link], passage: Passage) -> int:
+        """Deliver by a flow, and do what limits and permissions to answer ask for."""
+        if not flow.ask:
+            return self._plane.deliver(passage.link, passage.publish, flow)
+        reply = passage.publish.reply
+        answerers = _answerers(flow) if reply else []
+        taken = self._plane.deliver(passage.link, passage.publish, flow)
+        for subscription, before in answerers:
+            if subscription.msgs > before and subscription.responses is not None:
+                self.replies.grant(subscription.link, reply, subscription.responses, passage.now)
+        for delivery in flow.deliveries():
+            if 0 < delivery.limit <= delivery.msgs:
+                self._board.end(_ours(delivery))
+        return taken
+
+
+def _answerers(flow: Flow[Link]) -> list[tuple[Subscription, int]]:
+    """Who would get permission to answer, with the count of messages by which to see who took."""
+    ours = map(_ours, flow.deliveries())
+    return [(one, one.msgs) for one in ours if one.responses is not None]
+
+
+def _ours(delivery: Delivery[Link]) -> Subscription:
+    if not isinstance(delivery, Subscription):
+        raise TypeError("a flow holds a delivery that the switchboard did not make")
+    return delivery
