@@ -28,11 +28,12 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from broker import __version__
 from broker.auth import make_authenticator
+from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.connection import SLOW, Connection
 from broker.errors import Closed
@@ -42,8 +43,8 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
-from broker.snapshots import BrokerStats, ConnectionInfo
-from broker.switchboard import Switchboard
+from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo
+from broker.switchboard import DEFAULT_ZONE, Switchboard
 from reactor import Listener, Reactor, Timer
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
@@ -301,6 +302,25 @@ class Server:
     def closed(self) -> Iterable[Row]:
         """Records of the last connections that ended, the oldest first."""
         return self._closed
+
+    def accounts(self) -> Iterable[AccountInfo]:
+        """The accounts: so far the one of everybody, whose numbers are the broker's."""
+        stats = self.stats()
+        yield AccountInfo(
+            name=DEFAULT_ACCOUNT,
+            connections=stats.connections,
+            total_connections=stats.total_connections,
+            subscriptions=stats.subscriptions,
+            in_msgs=stats.in_msgs,
+            in_bytes=stats.in_bytes,
+            out_msgs=stats.out_msgs,
+            out_bytes=stats.out_bytes,
+            slow_consumers=stats.slow_consumers,
+        )
+
+    def zones(self) -> Mapping[int, str]:
+        """The account of each zone."""
+        return {DEFAULT_ZONE: DEFAULT_ACCOUNT}
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
