@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["CpuMeter", "resident_bytes"]
+__all__ = ["CpuMeter", "cpu_seconds", "resident_bytes"]
 
 
 def resident_bytes() -> int:
@@ -19,6 +19,11 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds() -> float:
+    """Processor time that this process has used, on all cores, in and out of the kernel."""
+    return time.process_time()
 
 
 class CpuMeter:
