@@ -43,7 +43,7 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
-from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo
+from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import DEFAULT_ZONE, Switchboard
 from reactor import Listener, Reactor, Timer
 from reactor.errors import DescriptorLimitError
@@ -53,6 +53,7 @@ from reactor.stream import SocketLike
 if TYPE_CHECKING:
     from broker.connz import Row
     from broker.monitor import Monitor
+    from broker.topics import Topics
 
 __all__ = ["Server"]
 
@@ -85,6 +86,7 @@ class Server:
         self.switchboard = Switchboard(self.plane)
         self.authenticator = make_authenticator(options)
         self.info = self._make_info()
+        self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
 
         self._listener: Listener | None = None
         self._monitor: Monitor | None = None
@@ -321,6 +323,13 @@ class Server:
     def zones(self) -> Mapping[int, str]:
         """The account of each zone."""
         return {DEFAULT_ZONE: DEFAULT_ACCOUNT}
+
+    def explain(self, account: str, subject: bytes) -> Explanation:
+        """What would become of a message. Raises KeyError: there is no such account."""
+        from broker import tracez  # only where somebody asks: start-up stays short
+
+        zone = {name: zone for zone, name in self.zones().items()}[account]
+        return tracez.explain(self.switchboard, self.plane, zone, account, subject)
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
