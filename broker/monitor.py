@@ -49,7 +49,7 @@ class Monitor:
         options = source.options
         self.host = options.http_host or options.host
         self._reactor = reactor
-        self._pages = Pages(source)
+        self._pages = Pages(source, reactor.now)
         self._visitors: set[Stream] = set()
         self._listener = Listener(reactor, (self.host, max(options.http_port or 0, 0)), self._admit)
         self.port = self._listener.port

@@ -26,15 +26,21 @@ from urllib.parse import parse_qsl
 
 from broker import queries
 from broker.accountz import accountz, accstatz
+from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.connz import ConnzQuery, Row, connz
+from broker.flowz import FlowzQuery, flowz
 from broker.logs import logger
+from broker.metrics import CONTENT_TYPE, Scrape, exposition
 from broker.plane import DataPlane
 from broker.queries import QueryError
-from broker.snapshots import AccountInfo, BrokerStats
+from broker.snapshots import AccountInfo, BrokerStats, Explanation
+from broker.subject import is_literal
 from broker.subsz import Routing, SubszQuery, subsz
 from broker.switchboard import Switchboard
-from broker.usage import CpuMeter, resident_bytes
+from broker.topics import Topics, topicsz
+from broker.tracez import trace
+from broker.usage import CpuMeter, cpu_seconds, resident_bytes
 from broker.varz import ProcessUsage, gatewayz, healthz, jsz, leafz, routez, varz
 
 __all__ = ["HTML", "JSON", "TEXT", "Page", "Pages", "Source", "base_path"]
@@ -57,6 +63,10 @@ _LINKS = (
     ("Gateways", "gatewayz"),
     ("Streams", "jsz"),
     ("Health", "healthz"),
+    ("Metrics for Prometheus", "metrics"),
+    ("Flows", "flowz"),
+    ("Top subjects", "topicsz"),
+    ("Who gets what is published to a.b", "trace?subject=a.b"),
 )
 
 _INDEX = """<!DOCTYPE html>
@@ -81,6 +91,7 @@ class Source(Protocol):
     options: Options
     plane: DataPlane
     switchboard: Switchboard
+    topics: Topics | None  # fed by the connections while it is there; pages set it
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers."""
@@ -96,6 +107,9 @@ class Source(Protocol):
 
     def zones(self) -> Mapping[int, str]:
         """The account of each zone."""
+
+    def explain(self, account: str, subject: bytes) -> Explanation:
+        """What would become of a message. Raises KeyError: there is no such account."""
 
 
 class Page:
@@ -117,8 +131,10 @@ def base_path(text: str) -> str:
 class Pages:
     """All pages of one monitor. Loop thread only."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, now: Callable[[], float]) -> None:
+        """``now`` is the clock by which the connections feed ``source.topics``."""
         self._source = source
+        self._now = now
         self._base = base_path(source.options.http_base_path)
         self._requests: Counter[str] = Counter()
         self._cpu = CpuMeter()
@@ -135,6 +151,10 @@ class Pages:
             "/gatewayz": self._gatewayz,
             "/jsz": self._jsz,
             "/healthz": self._healthz,
+            "/metrics": self._metrics,
+            "/flowz": self._flowz,
+            "/trace": self._trace,
+            "/topicsz": self._topicsz,
         }
 
     def answer(self, target: str) -> Page:
@@ -215,6 +235,53 @@ class Pages:
         for switch in _HEALTH_SWITCHES:
             queries.boolean(parameters, switch)
         return Page(200, JSON, json.dumps(healthz(), separators=(",", ":")))
+
+    # --- our own ----------------------------------------------------------------------------------
+
+    def _metrics(self, parameters: _Parameters) -> Page:
+        source, plane = self._source, self._source.plane
+        connections = source.opened() if queries.boolean(parameters, "connections") else ()
+        scrape = Scrape(
+            stats=source.stats(),
+            usage=self._usage(),
+            cpu_seconds=cpu_seconds(),
+            plane=plane.stats(),
+            flows=plane.flows.stats(),
+            switchboard=source.switchboard.stats(),
+            accounts=tuple(source.accounts()),
+            connections=tuple(row.info() for row in connections),
+        )
+        return Page(200, CONTENT_TYPE, exposition(scrape))
+
+    def _flowz(self, parameters: _Parameters) -> Page:
+        query = FlowzQuery.read(parameters)
+        source, flows = self._source, self._source.plane.flows
+        return _json(flowz(query, source.stats(), flows.stats(), flows, source.zones()))
+
+    def _trace(self, parameters: _Parameters) -> Page:
+        subject = parameters.get("subject", "")
+        account = parameters.get("acc", "") or DEFAULT_ACCOUNT
+        if not subject or not is_literal(subject.encode()):
+            raise QueryError(
+                f"invalid subject, must be valid publish subject: {subject}; ask /trace?subject=a.b"
+            )
+        try:
+            explanation = self._source.explain(account, subject.encode())
+        except KeyError:
+            raise QueryError(f"Account {account} does not exist") from None
+        names = {row.cid: row.info().name for row in self._source.opened()}
+        return _json(trace(explanation, self._source.stats(), names))
+
+    def _topicsz(self, parameters: _Parameters) -> Page:
+        number = queries.limit(parameters)
+        now = self._now()
+        topics = self._source.topics
+        if topics is None:
+            topics = self._source.topics = Topics(now, self._stop_counting)
+        return _json(topicsz(topics, number, now, self._source.stats()))
+
+    def _stop_counting(self) -> None:
+        self._source.topics = None
 
     def _usage(self) -> ProcessUsage:
         return ProcessUsage(resident_bytes(), self._cpu.percent(), os.cpu_count() or 1)

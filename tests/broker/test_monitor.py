@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from broker import Broker
 from broker.monitor import UNREAD_LIMIT, Monitor, Visitor
@@ -174,6 +175,58 @@ def test_the_one_account_has_the_brokers_numbers(broker: Broker) -> None:
         row["sent"]["msgs"],
         row["received"]["bytes"],
     )
+
+
+def test_prometheus_reads_the_metrics(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(b'CONNECT {"verbose":false,"name":"ann"}\r\nSUB a 1\r\nPUB a 3\r\nxyz\r\n')
+        answer = get(broker, "/metrics?connections=1")
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
+    families = text_string_to_metric_families(answer.body.decode())
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    names = ("nats_connections", "nats_in_bytes_total", "nats_connection_out_messages_total")
+    assert [1, 3, 1] == [values[name] for name in names]
+    assert values["process_cpu_seconds_total"] > 0
+
+
+def test_a_publish_leaves_a_flow_to_be_seen(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(QUIET + b"SUB a.* 1\r\nPUB a.b 0\r\n\r\n")
+        (row,) = page(broker, "/flowz?detail=1")["flows"]
+        cid = client.info["client_id"]
+    assert ("a.*", [{"cid": cid, "sid": "1", "msgs": 1}]) == (row["pattern"], row["plain_list"])
+
+
+def test_a_subject_is_traced_to_those_who_would_get_it(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(b'CONNECT {"verbose":false,"name":"ann"}\r\nSUB a.* 1\r\n')
+        found = page(broker, "/trace?subject=a.b")
+    (row,) = found["plain"]
+    assert ("ann", "a.*", "* takes b") == (row["name"], row["subject"], row["why"])
+
+
+@pytest.mark.parametrize(
+    ("query", "trouble"),
+    [
+        ("", b"invalid subject"),
+        ("subject=a.*", b"invalid subject, must be valid publish subject: a.*"),
+        ("subject=a&acc=NOPE", b"Account NOPE does not exist"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused(broker: Broker, query: str, trouble: bytes) -> None:
+    answer = get(broker, f"/trace?{query}")
+    assert 400 == answer.status
+    assert answer.body.startswith(trouble)
+
+
+def test_subjects_are_counted_from_the_first_look_on(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(QUIET + b"PUB before 0\r\n\r\n")
+        assert [] == page(broker, "/topicsz")["topics"]
+        client.ask(b"PUB after 0\r\n\r\n" * 3)
+        (row,) = page(broker, "/topicsz")["topics"]
+    assert "after" == row["subject"]
+    assert row["msgs_per_second"] > 0
 
 
 @pytest.mark.parametrize("given", ["mon", "/mon", "/mon/", "//mon//"])
