@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from broker.auth import Authenticator
 from broker.config import Options
@@ -41,6 +41,9 @@ from broker.switchboard import Subscription, Switchboard
 from broker.wiretap import Wiretap
 from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
 from reactor.stream import SocketLike
+
+if TYPE_CHECKING:
+    from broker.topics import Topics
 
 __all__ = ["SLOW", "Connection", "Owner"]
 
@@ -67,6 +70,7 @@ class Owner(Protocol):
     switchboard: Switchboard
     authenticator: Authenticator
     info: ServerInfo
+    topics: Topics | None
 
     def before_input(self) -> None:
         """Something is about to happen that may cause output."""
@@ -162,6 +166,8 @@ class Connection(StreamHandler):
         owner.before_input()
         if self._taps is not None:
             self._taps[0].feed(data)
+        if owner.topics is not None:
+            owner.topics.feed(data, owner.reactor.now())
         try:
             if self.session.receive(data, owner.reactor.now()):
                 stream.pause_reading()

@@ -2,10 +2,12 @@
 JSON-ready data.
 
 The query parameters, the texts that refuse them, the fields, their names and their order are
-nats-server 2.15's, as recorded from the real one; what only clusters or TLS could fill is absent.
+nats-server 2.15's, as recorded from the real one; what only clusters could fill is absent. Two
+things are ours: an account that does not exist has an empty list of connections, not a null, and
+``state=closed`` does not list the subscriptions that a connection had.
 
 A page costs what it shows: in the order of cids (the default) only the rows of the page are turned
-into records, every other order has to look at all of them once.
+into records; every other order, and every filter, has to look at all of them once.
 
 Neighbours: `broker.monitor` speaks HTTP and calls this; `broker.snapshots` has the records. No I/O,
 no clock.
@@ -17,20 +19,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from broker import queries
+from broker.blocks import DEFAULT_ACCOUNT
 from broker.gotime import duration, timestamp, uptime
+from broker.queries import QueryError
 from broker.snapshots import BrokerStats, ConnectionInfo, SubscriptionInfo
 
-__all__ = ["ConnzQuery", "QueryError", "Row", "connz"]
-
-#: Rows on a page unless the query says otherwise; nats-server's number.
-DEFAULT_LIMIT = 1024
-
-#: The account of clients that were given none, by nats-server's name for it.
-GLOBAL_ACCOUNT = "$G"
-
-
-class QueryError(ValueError):
-    """A query parameter that cannot be read; the text is the body of the 400 response."""
+__all__ = ["ConnzQuery", "QueryError", "Row", "connz", "subscription_detail"]
 
 
 class Row(Protocol):
@@ -48,16 +43,21 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class ConnzQuery:
-    """What ``/connz`` was asked for."""
+    """What ``/connz`` was asked for. ``account``, ``user`` and ``mqtt_client`` filter unless empty;
+    ``cid`` does unless 0, and then finds one connection whatever its user is.
+    """
 
     state: str = "open"
     sort: str = "cid"
     offset: int = 0
-    limit: int = DEFAULT_LIMIT
+    limit: int = queries.DEFAULT_LIMIT
     subs: bool = False
     detail: bool = False
     auth: bool = False
     cid: int = 0
+    account: str = ""
+    user: str = ""
+    mqtt_client: str = ""
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> ConnzQuery:
@@ -65,75 +65,50 @@ class ConnzQuery:
         given.
 
         Raises:
-            QueryError: a value is unusable, with nats-server's words.
+            QueryError: a value is unusable, with nats-server's words; the first in its order.
         """
-        given = {name: value for name, value in parameters.items() if value}
-        subs = given.get("subs", "")
-        detail = subs.lower() == "detail"
+        auth = queries.boolean(parameters, "auth")
+        detail = parameters.get("subs", "").lower() == "detail"
         query = cls(
-            state=_state(given.get("state", "open")),
-            sort=_sort(given.get("sort", "cid")),
-            offset=max(0, _integer("offset", given.get("offset", "0"))),
-            limit=_limit(given.get("limit", "0")),
-            subs=bool(subs) and not detail and _boolean("subs", subs),
+            auth=auth,
             detail=detail,
-            auth=_boolean("auth", given.get("auth", "false")),
-            cid=_cid(given.get("cid", "0")),
+            subs=not detail and queries.boolean(parameters, "subs"),
+            offset=queries.offset(parameters),
+            limit=queries.limit(parameters),
+            cid=queries.unsigned(parameters, "cid"),
+            state=_state(parameters.get("state", "")),
+            sort=_sort(parameters.get("sort", "")),
+            account=parameters.get("acc", ""),
+            user=parameters.get("user", ""),
+            mqtt_client=parameters.get("mqtt_client", ""),
         )
         if query.sort in ("stop", "reason") and query.state != "closed":
             raise QueryError(f"sort by {query.sort} only valid on closed connections")
         return query
 
+    @property
+    def listed(self) -> bool:
+        """Whether subscriptions are to be listed, in whatever form."""
+        return self.subs or self.detail
+
+    @property
+    def picky(self) -> bool:
+        """Whether some connections are to be left out."""
+        return bool(self.account or self.user or self.mqtt_client)
+
 
 def _state(text: str) -> str:
-    state = {"open": "open", "closed": "closed", "any": "all", "all": "all"}.get(text.lower())
+    known = {"": "open", "open": "open", "closed": "closed", "any": "all", "all": "all"}
+    state = known.get(text.lower())
     if state is None:
         raise QueryError(f"Error decoding state for {text}")
     return state
 
 
 def _sort(text: str) -> str:
-    if text not in _ORDERS:
+    if text and text not in _ORDERS:
         raise QueryError(f"invalid sorting option: {text}")
-    return text
-
-
-def _integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise QueryError(
-            f"Error decoding int for '{name}': strconv.Atoi: parsing {_quote(text)}: invalid syntax"
-        ) from None
-
-
-def _limit(text: str) -> int:
-    limit = _integer("limit", text)
-    return limit if limit > 0 else DEFAULT_LIMIT
-
-
-def _cid(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise QueryError(
-            f"Error decoding uint64 for 'cid': strconv.ParseUint: parsing {_quote(text)}: "
-            "invalid syntax"
-        )
-    return int(text)
-
-
-def _boolean(name: str, text: str) -> bool:
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise QueryError(
-        f"Error decoding boolean for '{name}': strconv.ParseBool: parsing {_quote(text)}: "
-        "invalid syntax"
-    )
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text or "cid"
 
 
 # ------------------------------------------------------------------------------------------------
@@ -171,12 +146,16 @@ def _end(info: ConnectionInfo, now: float) -> float:
 def connz(
     query: ConnzQuery, stats: BrokerStats, opened: Iterable[Row], closed: Iterable[Row]
 ) -> dict[str, Any]:
-    """The page of connections. O(rows of the page) in cid order, O(all log all) in others."""
+    """The page of connections. O(rows of the page) in cid order without a filter, else O(all log
+    all).
+    """
     rows: list[Row] = []
     if query.state != "closed":
         rows.extend(opened)
     if query.state != "open":
         rows.extend(closed)
+    if query.account:
+        rows = [row for row in rows if row.info().account == query.account]
     limit = 1 if query.cid else query.limit
     page = _page(query, rows, stats.now, limit)
     return {
@@ -191,25 +170,30 @@ def connz(
 
 
 def _page(query: ConnzQuery, rows: list[Row], now: float, limit: int) -> list[ConnectionInfo]:
-    listed = query.subs or query.detail
     if query.cid:
-        return [row.info(subscriptions=listed) for row in rows if row.cid == query.cid]
+        rows = [row for row in rows if row.cid == query.cid]
+    elif query.picky:
+        rows = [row for row in rows if _wanted(query, row.info())]
     chosen = slice(query.offset, query.offset + limit)
     if query.sort in ("cid", "start"):
         rows.sort(key=lambda row: row.cid)
-        return [row.info(subscriptions=listed) for row in rows[chosen]]
-    key, reverse = _ORDERS[query.sort]
-    infos = [row.info(subscriptions=listed) for row in rows]
-    infos.sort(key=lambda info: key(info, now), reverse=reverse)
-    return infos[chosen]
+    else:
+        key, reverse = _ORDERS[query.sort]
+        rows.sort(key=lambda row: key(row.info(), now), reverse=reverse)
+    return [row.info(subscriptions=query.listed) for row in rows[chosen]]
+
+
+def _wanted(query: ConnzQuery, info: ConnectionInfo) -> bool:
+    # We serve no MQTT, so nobody has the client id that was asked for.
+    return not query.mqtt_client and query.user in ("", info.user)
 
 
 def _connection(info: ConnectionInfo, query: ConnzQuery, now: float) -> dict[str, Any]:
     end = _end(info, now)
     fields: dict[str, Any] = {
         "cid": info.cid,
-        "kind": "Client",
-        "type": "nats",
+        "kind": info.kind,
+        "type": info.type,
         "ip": info.ip,
         "port": info.port,
         "start": timestamp(info.start),
@@ -228,28 +212,47 @@ def _connection(info: ConnectionInfo, query: ConnzQuery, now: float) -> dict[str
         "out_bytes": info.out_bytes,
         "subscriptions": info.subscriptions,
     }
-    return fields | _optional(info, query)
+    return fields | _given(_texts(info)) | _given(_optional(info, query))
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty, as Go's ``omitempty``."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _texts(info: ConnectionInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "lang": info.lang,
+        "version": info.version,
+        "tls_version": info.tls_version,
+        "tls_cipher_suite": info.tls_cipher,
+    }
 
 
 def _optional(info: ConnectionInfo, query: ConnzQuery) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        name: text
-        for name, text in (("name", info.name), ("lang", info.lang), ("version", info.version))
-        if text
-    }
-    if query.auth and info.user:
-        fields["authorized_user"] = info.user
-    listed = info.subscription_list
-    if query.detail and listed:
-        fields["subscriptions_list_detail"] = [_subscription(info.cid, sub) for sub in listed]
-    elif query.subs and listed:
-        fields["subscriptions_list"] = [sub.subject for sub in listed]
+    """What is shown to those who asked for it: who this is, and what it has subscribed to."""
+    fields: dict[str, Any] = {}
+    special = "" if info.account == DEFAULT_ACCOUNT else info.account
     if query.auth:
-        fields["name_tag"] = GLOBAL_ACCOUNT
+        fields["tls_peer_certs"] = [{"subject": subject} for subject in info.tls_peer]
+        fields["authorized_user"] = info.user
+        fields["account"] = special
+    if query.detail:
+        fields["subscriptions_list_detail"] = [
+            subscription_detail(info.cid, sub) for sub in info.subscription_list
+        ]
+    elif query.subs:
+        fields["subscriptions_list"] = [sub.subject for sub in info.subscription_list]
+    if query.auth:
+        fields["issuer_key"] = info.jwt_issuer
+        # Of the closed ones nats-server shows no tag for the global account.
+        fields["name_tag"] = info.account if info.stop is None else special
     return fields
 
 
-def _subscription(cid: int, sub: SubscriptionInfo) -> dict[str, Any]:
+def subscription_detail(cid: int, sub: SubscriptionInfo) -> dict[str, Any]:
+    """A subscription with all that is known of it, as ``/connz`` and ``/subsz`` list it."""
     fields: dict[str, Any] = {"subject": sub.subject}
     if sub.queue:
         fields["qgroup"] = sub.queue

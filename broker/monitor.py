@@ -1,9 +1,8 @@
-"""The monitor: a small HTTP server on the broker's own reactor, for ``/varz``, ``/connz`` and
-``/healthz``.
+"""The monitor: a small HTTP server on the broker's own reactor.
 
 The idea: HTTP is not our subject, so h11 reads and writes it. h11 does no I/O of its own (bytes in,
 events out; events in, bytes out), hence it sits on a `reactor.Stream` as naturally as the NATS
-protocol does. What the pages say is made by the pure functions of `broker.varz` and `broker.connz`;
+protocol does. Which pages there are and what they say is the business of `broker.monitorpages`;
 this file joins the two.
 
 Invariants: a visitor's mistake costs at most that visitor's connection; requests of one visitor are
@@ -18,23 +17,13 @@ start-up stays short.
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
-from typing import Any, Protocol
-from urllib.parse import parse_qsl
 
 import h11
 
-from broker.config import Options
-from broker.connz import ConnzQuery, QueryError, Row, connz
-from broker.logs import logger
-from broker.snapshots import BrokerStats
-from broker.varz import ProcessUsage, healthz, varz
+from broker.monitorpages import HTML, JSON, TEXT, Page, Pages, Source
 from reactor import CloseReason, Listener, Reactor, Stream, StreamHandler
 
 __all__ = ["Monitor", "Source"]
@@ -45,49 +34,12 @@ UNREAD_LIMIT = 64 * 1024
 #: Seconds without a byte either way after which a visitor is shown out.
 IDLE_TIMEOUT = 60.0
 
-_JSON = "application/json"
-_TEXT = "text/plain; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
-
-_INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head><title>reactor-broker</title></head>
-<body>
-<h1>reactor-broker</h1>
-<ul>
-<li><a href="./varz">General</a></li>
-<li><a href="./connz">Connections</a></li>
-<li><a href="./healthz">Health</a></li>
-</ul>
-</body>
-</html>
-"""
-
-
-class Source(Protocol):
-    """What a monitor shows: the server, as far as the pages need it."""
-
-    options: Options
-
-    def stats(self) -> BrokerStats:
-        """The whole broker in numbers."""
-
-    def opened(self) -> Iterable[Row]:
-        """The open connections."""
-
-    def closed(self) -> Iterable[Row]:
-        """Records of connections that ended, the oldest first; a bounded number of them."""
-
-
-class Page:
-    """One answer before it becomes HTTP: status, content type, body."""
-
-    __slots__ = ("body", "content_type", "status")
-
-    def __init__(self, status: int, content_type: str, body: str) -> None:
-        self.status = status
-        self.content_type = content_type
-        self.body = body.encode("utf-8", "replace")
+#: A page of ours may run its own script and ask this monitor, and nothing else: what a client chose
+#: to call itself must not become a program in the browser of whoever looks at it.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+)
 
 
 class Monitor:
@@ -97,16 +49,8 @@ class Monitor:
         options = source.options
         self.host = options.http_host or options.host
         self._reactor = reactor
-        self._source = source
+        self._pages = Pages(source, reactor.now)
         self._visitors: set[Stream] = set()
-        self._requests: Counter[str] = Counter()
-        self._cpu = CpuMeter()
-        self._pages: dict[str, Callable[[Mapping[str, str]], Page]] = {
-            "/": self._index,
-            "/varz": self._varz,
-            "/connz": self._connz,
-            "/healthz": self._healthz,
-        }
         self._listener = Listener(reactor, (self.host, max(options.http_port or 0, 0)), self._admit)
         self.port = self._listener.port
 
@@ -118,18 +62,7 @@ class Monitor:
 
     def page(self, target: str) -> Page:
         """The answer to a request for a path with an optional query string."""
-        path, _, query = target.partition("?")
-        make = self._pages.get(path)
-        if make is None:
-            return Page(404, _TEXT, "404 page not found\n")
-        self._requests[path] += 1
-        try:
-            return make(dict(parse_qsl(query, keep_blank_values=True)))
-        except QueryError as error:
-            return Page(400, _TEXT, str(error))
-        except Exception:
-            logger.exception("the monitor failed to make the page %s", path)
-            return Page(500, _TEXT, "500 internal error; the broker's log has the details\n")
+        return self._pages.answer(target)
 
     def leave(self, stream: Stream) -> None:
         """Forget a visitor that is gone."""
@@ -138,26 +71,6 @@ class Monitor:
     def _admit(self, sock: socket.socket, address: object) -> None:
         stream = Stream(self._reactor, sock, Visitor(self), idle_timeout=IDLE_TIMEOUT)
         self._visitors.add(stream)
-
-    def _index(self, parameters: Mapping[str, str]) -> Page:
-        return Page(200, _HTML, _INDEX)
-
-    def _varz(self, parameters: Mapping[str, str]) -> Page:
-        usage = ProcessUsage(resident_bytes(), self._cpu.percent(), os.cpu_count() or 1)
-        source = self._source
-        return _json(varz(source.stats(), source.options, self._requests, usage))
-
-    def _connz(self, parameters: Mapping[str, str]) -> Page:
-        query = ConnzQuery.read(parameters)
-        source = self._source
-        return _json(connz(query, source.stats(), source.opened(), source.closed()))
-
-    def _healthz(self, parameters: Mapping[str, str]) -> Page:
-        return Page(200, _JSON, json.dumps(healthz(), separators=(",", ":")))
-
-
-def _json(page: dict[str, Any]) -> Page:
-    return Page(200, _JSON, json.dumps(page, indent=2, ensure_ascii=False))
 
 
 class Visitor(StreamHandler):
@@ -223,7 +136,7 @@ class Visitor(StreamHandler):
         # Where an answer is no longer possible (it was given, or is under way), closing must do.
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status = error.error_status_hint
-            self._send(stream, Page(status, _TEXT, f"{status} {error}\n"), last=True)
+            self._send(stream, Page(status, TEXT, f"{status} {error}\n"), last=True)
         stream.close()
 
     def _send(
@@ -234,8 +147,10 @@ class Visitor(StreamHandler):
             ("Date", formatdate(time.time(), usegmt=True)),
             ("Content-Length", str(len(page.body))),
         ]
-        if page.content_type == _JSON:
+        if page.content_type == JSON:
             headers.insert(0, ("Access-Control-Allow-Origin", "*"))
+        elif page.content_type == HTML:
+            headers.insert(0, ("Content-Security-Policy", _POLICY))
         if last:
             headers.append(("Connection", "close"))
         events: list[h11.Event] = [h11.Response(status_code=page.status, headers=headers)]
@@ -244,33 +159,3 @@ class Visitor(StreamHandler):
         events.append(h11.EndOfMessage())
         for event in events:
             stream.write(self._http.send(event) or b"")
-
-
-# ------------------------------------------------------------------------------------ the process
-
-
-def resident_bytes() -> int:
-    """The memory this process occupies, or 0 where the system has no ``/proc``."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            pages = int(statm.read().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-class CpuMeter:
-    """Per cent of one core that this process used since it was last asked."""
-
-    def __init__(self) -> None:
-        self._wall = time.monotonic()
-        self._used = time.process_time()
-        self._percent = 0.0
-
-    def percent(self) -> float:
-        """The share, over at least a second: asked sooner again, the answer is the last one."""
-        wall, used = time.monotonic(), time.process_time()
-        if wall - self._wall >= 1.0:
-            self._percent = round(100 * (used - self._used) / (wall - self._wall), 1)
-            self._wall, self._used = wall, used
-        return self._percent

@@ -28,11 +28,12 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from broker import __version__
 from broker.auth import make_authenticator
+from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.connection import SLOW, Connection
 from broker.errors import Closed
@@ -42,8 +43,8 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
-from broker.snapshots import BrokerStats, ConnectionInfo
-from broker.switchboard import Switchboard
+from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
+from broker.switchboard import DEFAULT_ZONE, Switchboard
 from reactor import Listener, Reactor, Timer
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
@@ -52,6 +53,7 @@ from reactor.stream import SocketLike
 if TYPE_CHECKING:
     from broker.connz import Row
     from broker.monitor import Monitor
+    from broker.topics import Topics
 
 __all__ = ["Server"]
 
@@ -84,6 +86,7 @@ class Server:
         self.switchboard = Switchboard(self.plane)
         self.authenticator = make_authenticator(options)
         self.info = self._make_info()
+        self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
 
         self._listener: Listener | None = None
         self._monitor: Monitor | None = None
@@ -301,6 +304,32 @@ class Server:
     def closed(self) -> Iterable[Row]:
         """Records of the last connections that ended, the oldest first."""
         return self._closed
+
+    def accounts(self) -> Iterable[AccountInfo]:
+        """The accounts: so far the one of everybody, whose numbers are the broker's."""
+        stats = self.stats()
+        yield AccountInfo(
+            name=DEFAULT_ACCOUNT,
+            connections=stats.connections,
+            total_connections=stats.total_connections,
+            subscriptions=stats.subscriptions,
+            in_msgs=stats.in_msgs,
+            in_bytes=stats.in_bytes,
+            out_msgs=stats.out_msgs,
+            out_bytes=stats.out_bytes,
+            slow_consumers=stats.slow_consumers,
+        )
+
+    def zones(self) -> Mapping[int, str]:
+        """The account of each zone."""
+        return {DEFAULT_ZONE: DEFAULT_ACCOUNT}
+
+    def explain(self, account: str, subject: bytes) -> Explanation:
+        """What would become of a message. Raises KeyError: there is no such account."""
+        from broker import tracez  # only where somebody asks: start-up stays short
+
+        zone = {name: zone for zone, name in self.zones().items()}[account]
+        return tracez.explain(self.switchboard, self.plane, zone, account, subject)
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""

@@ -19,7 +19,14 @@ from dataclasses import dataclass, field
 
 from broker.blocks import DEFAULT_ACCOUNT, Export, Import, MappingBlock
 
-__all__ = ["AccountInfo", "BrokerStats", "ConnectionInfo", "SubscriptionInfo"]
+__all__ = [
+    "AccountInfo",
+    "BrokerStats",
+    "ConnectionInfo",
+    "Explanation",
+    "Recipient",
+    "SubscriptionInfo",
+]
 
 
 @dataclass(frozen=True)
@@ -127,3 +134,37 @@ class BrokerStats:
     slow_consumers: int
     stale_connections: int
     flows: int
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A subscription that a message would reach, or might as the member of a queue group.
+
+    ``messages`` and ``max`` as in `SubscriptionInfo`.
+    """
+
+    cid: int
+    sid: str
+    filter: str
+    queue: str = ""
+    messages: int = 0
+    max: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What would become of a message published to ``subject`` in ``account``, and by which flow.
+
+    Each of ``plain`` gets a copy, and one of each of ``picks``, which are never empty. ``pattern``
+    is empty where the answer holds for this subject alone and is not kept; ``installed`` says
+    whether the flow was in the table before anybody asked for the explanation.
+    """
+
+    account: str
+    subject: str
+    zone: int
+    pattern: str
+    installed: bool
+    asks: bool
+    plain: tuple[Recipient, ...] = ()
+    picks: tuple[tuple[Recipient, ...], ...] = ()

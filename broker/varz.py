@@ -1,11 +1,12 @@
-"""The monitor's ``/varz`` and ``/healthz``: snapshots in, JSON-ready dictionaries out.
+"""The monitor's ``/varz`` and ``/healthz``, and the pages that say that something is not there
+(``/routez``, ``/leafz``, ``/gatewayz``, ``/jsz``): snapshots in, JSON-ready dictionaries out.
 
 The idea: everything about these pages that is not HTTP. The fields, their names and their order are
 nats-server 2.15's, as recorded from the real one, because dashboards and test suites of NATS
 clients read them. What only clusters, TLS or streams could fill is absent or empty, exactly as
 there.
 
-Neighbours: `broker.monitor` speaks HTTP and calls these; `broker.snapshots` has the records. No
+Neighbours: `broker.monitorpages` calls these; `broker.snapshots` has the records. No
 I/O, no clock.
 """
 
@@ -15,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from broker.blocks import WebsocketBlock
 from broker.config import Options
 from broker.gotime import nanoseconds, timestamp, uptime
 from broker.snapshots import BrokerStats
 
-__all__ = ["ProcessUsage", "healthz", "varz"]
+__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "leafz", "routez", "varz"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,46 @@ def healthz() -> dict[str, Any]:
     return {"status": "ok"}
 
 
+def routez(stats: BrokerStats) -> dict[str, Any]:
+    """There are no routes, as a server without a cluster says it."""
+    page = _when(stats)
+    return {
+        "server_id": page.pop("server_id"),
+        "server_name": stats.server_name,
+        **page,
+        "num_routes": 0,
+        "routes": [],
+    }
+
+
+def leafz(stats: BrokerStats) -> dict[str, Any]:
+    """There are no leaf nodes."""
+    return {**_when(stats), "leafnodes": 0, "leafs": []}
+
+
+def gatewayz(stats: BrokerStats) -> dict[str, Any]:
+    """There are no gateways."""
+    return {**_when(stats), "outbound_gateways": {}, "inbound_gateways": {}}
+
+
+def jsz(stats: BrokerStats) -> dict[str, Any]:
+    """There are no streams: JetStream is disabled."""
+    sizes = ("memory", "storage", "reserved_memory", "reserved_storage", "accounts", "ha_assets")
+    counts = ("streams", "consumers", "messages", "bytes", "total")
+    return {
+        **dict.fromkeys(sizes, 0),
+        "api": {"level": 0, "total": 0, "errors": 0},
+        **_when(stats),
+        "disabled": True,
+        "config": {"max_memory": 0, "max_storage": 0},
+        **dict.fromkeys(counts, 0),
+    }
+
+
+def _when(stats: BrokerStats) -> dict[str, Any]:
+    return {"server_id": stats.server_id, "now": timestamp(stats.now)}
+
+
 def varz(
     stats: BrokerStats, options: Options, requests: Mapping[str, int], usage: ProcessUsage
 ) -> dict[str, Any]:
@@ -47,7 +89,8 @@ def varz(
         **_counters(stats),
         "http_req_stats": dict(sorted(requests.items())),
         "config_load_time": timestamp(stats.start),
-        "config_digest": "",
+        "config_digest": options.digest,
+        **({"system_account": options.system_account} if options.system_account else {}),
         "slow_consumer_stats": _by_kind(stats.slow_consumers),
         "stale_connection_stats": _by_kind(stats.stale_connections),
     }
@@ -64,7 +107,10 @@ def _identity(stats: BrokerStats, options: Options) -> dict[str, Any]:
     }
     if options.auth_required:
         fields["auth_required"] = True
-    return fields
+    if options.tls is not None:
+        fields["tls_required"] = not options.allow_non_tls
+        fields["tls_verify"] = options.tls.verify or options.tls.verify_and_map
+    return {name: value for name, value in fields.items() if value is not False}
 
 
 def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
@@ -76,8 +122,8 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "ping_max": options.ping_max,
         "http_host": stats.http_host,
         "http_port": stats.http_port,
-        "http_base_path": "",
-        "https_port": 0,
+        "http_base_path": options.http_base_path,
+        "https_port": max(options.https_port or 0, 0),
         "auth_timeout": options.auth_timeout,
         "max_control_line": options.max_control_line,
         "max_payload": options.max_payload,
@@ -86,10 +132,27 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "gateway": {},
         "leaf": {},
         "mqtt": {},
-        "websocket": {},
+        "websocket": _websocket(options.websocket),
         "jetstream": {},
+        **({} if options.tls is None else {"tls_timeout": options.tls.timeout}),
         "write_deadline": nanoseconds(options.write_deadline),
     }
+
+
+def _websocket(block: WebsocketBlock | None) -> dict[str, Any]:
+    if block is None:
+        return {}
+    fields: dict[str, Any] = {
+        "host": block.host,
+        "port": max(block.port, 0),
+        "no_auth_user": block.no_auth_user,
+        "handshake_timeout": nanoseconds(block.handshake_timeout),
+        "no_tls": block.no_tls,
+        "same_origin": block.same_origin,
+        "allowed_origins": list(block.allowed_origins),
+        "compression": block.compression,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _usage(stats: BrokerStats, usage: ProcessUsage) -> dict[str, Any]:

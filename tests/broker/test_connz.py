@@ -199,6 +199,49 @@ def test_subscriptions_are_listed_in_detail() -> None:
     assert expected == only(SUBSCRIBED, subs="detail")["subscriptions_list_detail"]
 
 
+def test_tls_and_the_kind_of_client_are_told() -> None:
+    row = info(7, type="websocket", tls_version="1.3", tls_cipher="AES", tls_peer=("CN=x",))
+    shown = only(row, auth="1")
+    names = ("type", "tls_version", "tls_cipher_suite", "tls_peer_certs")
+    assert ["websocket", "1.3", "AES", [{"subject": "CN=x"}]] == [shown[name] for name in names]
+    assert "tls_peer_certs" not in only(row)
+
+
+MIXED = [info(1, user="u", account="A"), info(2, user="v", account="A"), info(3, user="u")]
+ENDED = [info(4, user="u", account="A", stop=NOW, reason="Client Closed")]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected", "total"),
+    [
+        ({"acc": "A"}, [1, 2], 2),
+        ({"acc": "A", "state": "all"}, [1, 2, 4], 3),
+        ({"acc": "NOPE"}, [], 0),
+        ({"user": "u"}, [1, 3], 3),
+        ({"user": "u", "acc": "A"}, [1], 2),
+        ({"user": "u", "sort": "subs", "offset": "1"}, [3], 3),
+        ({"user": "v", "cid": "1"}, [1], 3),
+        ({"mqtt_client": "x"}, [], 3),
+    ],
+)
+def test_an_account_and_a_user_filter(
+    parameters: dict[str, str], expected: list[int], total: int
+) -> None:
+    found = connz(ConnzQuery.read(parameters), stats(), MIXED, ENDED)
+    assert (expected, total) == ([row["cid"] for row in found["connections"]], found["total"])
+
+
+def test_accounts_are_shown_when_users_are_unless_it_is_everybodys() -> None:
+    assert ("A", "A") == tuple(only(MIXED[0], auth="1")[name] for name in ("account", "name_tag"))
+    assert "account" not in only(MIXED[2], auth="1")
+    assert "account" not in only(MIXED[0])
+
+
+def test_of_a_closed_connection_everybodys_account_is_not_shown() -> None:
+    (row,) = page(state="closed", cid="4", auth="1")["connections"]
+    assert "name_tag" not in row
+
+
 def test_users_are_shown_only_when_asked_for() -> None:
     assert "authorized_user" not in only(SUBSCRIBED)
     shown = only(SUBSCRIBED, auth="1")

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from broker import Broker
-from broker.monitor import UNREAD_LIMIT, CpuMeter, Monitor, Page, Visitor, resident_bytes
+from broker.monitor import UNREAD_LIMIT, Monitor, Visitor
+from broker.monitorpages import Page
+from broker.usage import resident_bytes
 from reactor import Stream
 from reactor.testing import make_reactor, memory_socketpair
 from tests.support.raw_client import RawClient
@@ -150,6 +153,98 @@ def test_the_first_page_links_to_the_others(broker: Broker) -> None:
         assert b'href="./%s"' % target in answer.body
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/accountz", "/accstatz", "/subsz", "/routez", "/leafz", "/gatewayz", "/jsz", "/healthz"],
+)
+def test_every_page_of_nats_servers_is_served(broker: Broker, target: str) -> None:
+    answer = get(broker, target)
+    assert (200, "application/json") == (answer.status, answer.headers["Content-Type"])
+    assert answer.json()
+
+
+def test_the_one_account_has_the_brokers_numbers(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(QUIET + b"SUB a 1\r\nPUB a 3\r\nxyz\r\n")
+        (row,) = page(broker, "/accstatz")["account_statz"]
+    expected = ("$G", 1, 1, 1, 3)
+    assert expected == (
+        row["acc"],
+        row["conns"],
+        row["num_subscriptions"],
+        row["sent"]["msgs"],
+        row["received"]["bytes"],
+    )
+
+
+def test_prometheus_reads_the_metrics(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(b'CONNECT {"verbose":false,"name":"ann"}\r\nSUB a 1\r\nPUB a 3\r\nxyz\r\n')
+        answer = get(broker, "/metrics?connections=1")
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
+    families = text_string_to_metric_families(answer.body.decode())
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    names = ("nats_connections", "nats_in_bytes_total", "nats_connection_out_messages_total")
+    assert [1, 3, 1] == [values[name] for name in names]
+    assert values["process_cpu_seconds_total"] > 0
+
+
+def test_a_publish_leaves_a_flow_to_be_seen(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(QUIET + b"SUB a.* 1\r\nPUB a.b 0\r\n\r\n")
+        (row,) = page(broker, "/flowz?detail=1")["flows"]
+        cid = client.info["client_id"]
+    assert ("a.*", [{"cid": cid, "sid": "1", "msgs": 1}]) == (row["pattern"], row["plain_list"])
+
+
+def test_a_subject_is_traced_to_those_who_would_get_it(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(b'CONNECT {"verbose":false,"name":"ann"}\r\nSUB a.* 1\r\n')
+        found = page(broker, "/trace?subject=a.b")
+    (row,) = found["plain"]
+    assert ("ann", "a.*", "* takes b") == (row["name"], row["subject"], row["why"])
+
+
+@pytest.mark.parametrize(
+    ("query", "trouble"),
+    [
+        ("", b"invalid subject"),
+        ("subject=a.*", b"invalid subject, must be valid publish subject: a.*"),
+        ("subject=a&acc=NOPE", b"Account NOPE does not exist"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused(broker: Broker, query: str, trouble: bytes) -> None:
+    answer = get(broker, f"/trace?{query}")
+    assert 400 == answer.status
+    assert answer.body.startswith(trouble)
+
+
+def test_subjects_are_counted_from_the_first_look_on(broker: Broker) -> None:
+    with RawClient(broker.port) as client:
+        client.ask(QUIET + b"PUB before 0\r\n\r\n")
+        assert [] == page(broker, "/topicsz")["topics"]
+        client.ask(b"PUB after 0\r\n\r\n" * 3)
+        (row,) = page(broker, "/topicsz")["topics"]
+    assert "after" == row["subject"]
+    assert row["msgs_per_second"] > 0
+
+
+@pytest.mark.parametrize("given", ["mon", "/mon", "/mon/", "//mon//"])
+def test_with_a_base_path_all_pages_are_below_it(given: str) -> None:
+    with Broker(port=0, http_port=0, http_base_path=given) as broker:
+        assert b"ok" in get(broker, "/mon/healthz").body
+        assert b'href="./mon/varz"' in get(broker, "/mon").body
+        outside = ("/", "/healthz", "/monhealthz", "/mon/", "/mon/mon/healthz")
+        assert [404] * 5 == [get(broker, target).status for target in outside]
+        assert {"/": 1, "/healthz": 1, "/varz": 1} == page(broker, "/mon/varz")["http_req_stats"]
+
+
+def test_a_page_of_ours_may_ask_this_monitor_and_nobody_else(broker: Broker) -> None:
+    policy = get(broker, "/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+
+
 @pytest.mark.parametrize("target", ["/nowhere", "/varz/", "/VARZ", "//varz"])
 def test_other_pages_do_not_exist(broker: Broker, target: str) -> None:
     answer = get(broker, target)
@@ -164,7 +259,7 @@ def test_an_unusable_parameter_is_refused(broker: Broker) -> None:
 def test_a_page_that_fails_is_our_mistake_and_logged(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("broker.monitor.healthz", lambda: 1 // 0)
+    monkeypatch.setattr("broker.monitorpages.healthz", lambda: 1 // 0)
     assert 500 == get(broker, "/healthz").status
     (record,) = caplog.records
     assert "the monitor failed to make the page /healthz" == record.getMessage()
@@ -248,32 +343,6 @@ def test_visitors_are_shown_out_when_the_broker_stops() -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
     with client:
         assert b"" == client.recv(10)
-
-
-# --------------------------------------------------------------------------------- the process
-
-
-def test_the_share_of_a_core_is_measured_over_at_least_a_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    wall, used = [100.0], [5.0]
-    monkeypatch.setattr("broker.monitor.time.monotonic", lambda: wall[0])
-    monkeypatch.setattr("broker.monitor.time.process_time", lambda: used[0])
-    meter = CpuMeter()
-    wall[0], used[0] = 100.5, 5.5
-    assert 0.0 == meter.percent()
-    wall[0], used[0] = 102.0, 5.5
-    assert 25.0 == meter.percent()
-    wall[0], used[0] = 102.5, 6.0
-    assert 25.0 == meter.percent()
-
-
-def test_memory_is_zero_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*args: object) -> None:
-        raise FileNotFoundError
-
-    monkeypatch.setattr("builtins.open", missing)
-    assert 0 == resident_bytes()
 
 
 # ------------------------------------------------------------------------------ a visitor in memory

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from broker.blocks import AccountBlock, TlsBlock, WebsocketBlock
 from broker.config import Options
 from broker.snapshots import BrokerStats
-from broker.varz import ProcessUsage, healthz, varz
+from broker.varz import ProcessUsage, gatewayz, healthz, jsz, leafz, routez, varz
 
 STATS = BrokerStats(
     server_id="ID",
@@ -60,6 +64,60 @@ def test_slow_and_stale_connections_are_split_by_kind() -> None:
     kinds = {"routes": 0, "gateways": 0, "leafs": 0}
     assert {"clients": 1, **kinds} == page()["slow_consumer_stats"]
     assert {"clients": 2, **kinds} == page()["stale_connection_stats"]
+
+
+def test_what_is_configured_is_told_and_nothing_secret() -> None:
+    shown = page(
+        Options(
+            password="hidden",
+            user="u",
+            tls=TlsBlock("cert", "key", verify=True),
+            websocket=WebsocketBlock(host="h", port=8080, no_tls=True, token_cookie="c"),
+            system_account="SYS",
+            accounts=(AccountBlock("SYS"),),
+            digest="sha256:00",
+            http_base_path="/mon",
+        )
+    )
+    expected = {
+        "auth_required": True,
+        "tls_required": True,
+        "tls_verify": True,
+        "tls_timeout": 2.0,
+        "websocket": {
+            "host": "h",
+            "port": 8080,
+            "handshake_timeout": 2_000_000_000,
+            "no_tls": True,
+        },
+        "system_account": "SYS",
+        "config_digest": "sha256:00",
+        "http_base_path": "/mon",
+    }
+    assert expected == {name: shown[name] for name in expected}
+    assert "hidden" not in str(shown)
+
+
+def test_a_broker_that_serves_plain_clients_too_does_not_require_tls() -> None:
+    shown = page(Options(tls=TlsBlock("cert", "key"), allow_non_tls=True))
+    assert "tls_required" not in shown
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (routez, {"server_name": "NAME", "num_routes": 0, "routes": []}),
+        (leafz, {"leafnodes": 0, "leafs": []}),
+        (gatewayz, {"outbound_gateways": {}, "inbound_gateways": {}}),
+        (jsz, {"disabled": True, "streams": 0}),
+    ],
+)
+def test_what_is_not_there_is_said_so(
+    make: Callable[[BrokerStats], dict[str, Any]], expected: dict[str, Any]
+) -> None:
+    shown = make(STATS)
+    assert expected == {name: shown[name] for name in expected}
+    assert ("ID", "2023-11-14T22:14:22.5Z") == (shown["server_id"], shown["now"])
 
 
 def test_limits_are_written_in_go_units() -> None:
