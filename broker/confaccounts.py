@@ -88,6 +88,8 @@ def _mapped(node: Node, source: str, subject: str) -> bytes:
         raise node.wrong(f"{adding}invalid mapping destination: invalid transform")
     if source.endswith(">") != subject.endswith(">"):
         raise node.wrong(f"{adding}invalid subject; > must end both or neither")
+    if "*" in plain.split("."):
+        raise node.wrong(f"{adding}invalid subject; write $1 for the first * of the source")
     stars = sum(token == "*" for token in source.split("."))
     for number in re.findall(r"(?:^|\.)\$(\d+)(?=\.|$)", subject):
         if not 1 <= int(number) <= stars:
