@@ -29,6 +29,7 @@ from typing import Any
 
 from broker.blocks import AccountBlock, Export, Import, IngressLimit, TlsBlock, WebsocketBlock
 from broker.config import Options
+from broker.gotime import duration
 from broker.permissions import Responses
 
 __all__ = ["KEYS", "Key", "Kind", "Reload", "Row", "Status", "keys_of", "rows"]
@@ -97,7 +98,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the guide: `default` is as Python writes it, and empty where there is none."""
+    """A line of the guide: `default` is as a file writes it, and empty where there is none."""
 
     key: Key
     default: str
@@ -286,7 +287,7 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
     ),
     "websocket": (
         ("listen", Kind.LISTEN, "host port", _RESTART, "where browsers connect to"),
-        ("port", Kind.PORT, "port", _RESTART, "the port of that"),
+        ("port", Kind.PORT, "port", _RESTART, "the port of that; one must be given"),
         ("host net", Kind.TEXT, "host", _RESTART, "the address of that (the clients' one)"),
         ("no_tls", Kind.SWITCH, "no_tls", _RESTART, "do without TLS"),
         ("tls", Kind.MAP, "tls", _ACT, "encrypt"),
@@ -364,7 +365,10 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
         ("certs certificates", "give one pair, as cert_file and key_file"),
-        ("cert_store cert_match_by cert_match ca_certs_match cert_match_skip_invalid", "Windows"),
+        (
+            "cert_store cert_match_by cert_match ca_certs_match cert_match_skip_invalid",
+            "they are for the store of Windows",
+        ),
         ("ocsp_peer", _NOT_YET),
     ),
     "websocket": (
@@ -401,6 +405,7 @@ KEYS: tuple[Key, ...] = tuple(_table())
 #: The records that blocks become, for the defaults.
 _RECORDS: dict[str, type] = {
     "": Options,
+    "authorization": Options,
     "account": AccountBlock,
     "export": Export,
     "import": Import,
@@ -410,6 +415,10 @@ _RECORDS: dict[str, type] = {
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
 }
+
+
+#: What has a default in Python and must be given in a file: a door that nobody asked for is none.
+_GIVEN = frozenset(key for key in KEYS if (key.path, key.field) == ("websocket", "port"))
 
 
 @functools.cache
@@ -426,9 +435,14 @@ def rows() -> Iterator[Row]:
 
 def _default(key: Key) -> str:
     record: Any = _RECORDS.get(key.path)
-    if record is None or not key.field or " " in key.field:
+    if record is None or not key.field or " " in key.field or key in _GIVEN:
         return ""
     found = next((f for f in dataclasses.fields(record) if f.name == key.field), None)
     if found is None or found.default in (None, "", (), frozenset(), dataclasses.MISSING):
         return ""
-    return repr(found.default)
+    value = found.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    if key.kind in (Kind.DURATION, Kind.SPAN, Kind.SECONDS):
+        return duration(value)
+    return str(value)

@@ -88,8 +88,8 @@ def test_every_key_says_what_it_is_or_why_it_is_refused() -> None:
 def test_defaults_are_those_of_the_records() -> None:
     defaults = {(row.key.path, row.key.names[0]): row.default for row in rows()}
     assert "4222" == defaults["", "port"]
-    assert "120.0" == defaults["", "ping_interval"]
-    assert "2.0" == defaults["tls", "timeout"]
-    assert "'single'" == defaults["export", "response"]
+    assert "2m0s" == defaults["", "ping_interval"]
+    assert "2s" == defaults["tls", "timeout"]
+    assert "single" == defaults["export", "response"]
     assert "" == defaults["", "server_name"]
     assert len(KEYS) == len(defaults)
