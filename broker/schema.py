@@ -13,7 +13,7 @@ because a setting that is ignored is worse than one that is refused. A few do no
 what they ask for is always so; they are accepted (`Status.MOOT`).
 
 Names are nats-server's, and matched without regard to capitals, as there. Ours alone: ``ingress``,
-``presence``, ``slow_notice``, ``backend``, ``first_ping``.
+``presence``, ``slow_notice``, ``monitor_console``, ``backend``, ``first_ping``.
 
 Immutable, hence thread-safe. Looking up a block's keys is O(1) after the first time.
 """
@@ -160,6 +160,7 @@ _TOP: tuple[_Line, ...] = (
     ("https_port", Kind.MONITOR_PORT, "https_port", _RESTART, "monitoring with TLS"),
     ("https", Kind.MONITOR_LISTEN, "http_host https_port", _RESTART, "the same with an address"),
     ("http_base_path", Kind.TEXT, "http_base_path", _RESTART, "put before the monitor's pages"),
+    ("monitor_console", Kind.SWITCH, "monitor_console", _RESTART, "its pages may publish (ours)"),
     ("debug", Kind.SWITCH, "debug", _ACT, "log what happens to each connection"),
     ("trace", Kind.SWITCH, "trace", _ACT, "log every protocol line"),
     ("max_traced_msg_len", Kind.LIMIT, "max_traced", _LIVE, "bytes of a message in traces"),
