@@ -148,7 +148,7 @@ def _account(block: AccountBlock) -> dict[str, Any]:
 
 
 def _user(user: UserBlock) -> dict[str, Any]:
-    given: dict[str, Any] = {"user": user.user, "password": user.user}
+    given: dict[str, Any] = {"user": user.user, "password": user.password}
     if user.permissions is not None:
         rules = user.permissions
         given["permissions"] = {

@@ -12,6 +12,12 @@ from broker.blocks import AccountBlock, Export, Import, MappingBlock, Target, Us
 from broker.permissions import Permissions, Responses, Rules
 from tests.wire.transcripts import Transcript, read
 
+
+def _user(name: str, permissions: Permissions | None = None) -> UserBlock:
+    """A user whose password is its name."""
+    return UserBlock(name, name, permissions=permissions)
+
+
 _A_SHARED = (
     Export(b"pub.>", service=False),
     Export(b"star.*.*", service=False),
@@ -27,30 +33,26 @@ PERMISSIONS = (
     AccountBlock(
         "A",
         users=(
-            UserBlock("free"),
-            UserBlock("pub", permissions=Permissions(Rules((b"ok", b"in.*", b"deep.>")))),
-            UserBlock("nopub", permissions=Permissions(Rules(None, (b"no", b"no.>")))),
-            UserBlock("both", permissions=Permissions(Rules((b"s.*",), (b"s.no",)))),
-            UserBlock("sub", permissions=Permissions(subscribe=Rules((b"s.*", b"_I.>")))),
-            UserBlock("nosub", permissions=Permissions(subscribe=Rules(None, (b"s.*", b"no")))),
-            UserBlock("mix", permissions=Permissions(subscribe=Rules((b"s.*",), (b"s.no",)))),
-            UserBlock(
+            _user("free"),
+            _user("pub", Permissions(Rules((b"ok", b"in.*", b"deep.>")))),
+            _user("nopub", Permissions(Rules(None, (b"no", b"no.>")))),
+            _user("both", Permissions(Rules((b"s.*",), (b"s.no",)))),
+            _user("sub", Permissions(subscribe=Rules((b"s.*", b"_I.>")))),
+            _user("nosub", Permissions(subscribe=Rules(None, (b"s.*", b"no")))),
+            _user("mix", Permissions(subscribe=Rules((b"s.*",), (b"s.no",)))),
+            _user(
                 "group",
-                permissions=Permissions(subscribe=Rules((b"q.> g", b"r.*", b"r.* rg", b"w v.*"))),
+                Permissions(subscribe=Rules((b"q.> g", b"r.*", b"r.* rg", b"w v.*"))),
             ),
-            UserBlock("nogroup", permissions=Permissions(subscribe=Rules(None, (b"s.x bad",)))),
-            UserBlock(
-                "all", permissions=Permissions(Rules((b"bar",), (b">",)), Rules((b"foo",), (b">",)))
-            ),
-            UserBlock("answer", permissions=Permissions(responses=Responses(2, 60.0))),
-            UserBlock(
-                "fixed", permissions=Permissions(Rules((b"fix",)), Rules(), Responses(1, 60.0))
-            ),
-            UserBlock(
+            _user("nogroup", Permissions(subscribe=Rules(None, (b"s.x bad",)))),
+            _user("all", Permissions(Rules((b"bar",), (b">",)), Rules((b"foo",), (b">",)))),
+            _user("answer", Permissions(responses=Responses(2, 60.0))),
+            _user("fixed", Permissions(Rules((b"fix",)), Rules(), Responses(1, 60.0))),
+            _user(
                 "denied",
-                permissions=Permissions(Rules(None, (b"no",)), Rules(), Responses(1, 60.0)),
+                Permissions(Rules(None, (b"no",)), Rules(), Responses(1, 60.0)),
             ),
-            UserBlock("ever", permissions=Permissions(responses=Responses(-1, 60.0))),
+            _user("ever", Permissions(responses=Responses(-1, 60.0))),
         ),
     ),
 )
@@ -59,9 +61,9 @@ SHARED = (
     AccountBlock(
         "A",
         users=(
-            UserBlock("ann"),
-            UserBlock("al"),
-            UserBlock("resp", permissions=Permissions(responses=Responses(1, 60.0))),
+            _user("ann"),
+            _user("al"),
+            _user("resp", Permissions(responses=Responses(1, 60.0))),
         ),
         exports=_A_SHARED,
         mappings=(MappingBlock(b"m1", (Target(b"m2"),)),),
@@ -69,9 +71,9 @@ SHARED = (
     AccountBlock(
         "B",
         users=(
-            UserBlock("bob"),
-            UserBlock("few", permissions=Permissions(Rules((b"my.req",)))),
-            UserBlock("deaf", permissions=Permissions(subscribe=Rules(None, (b"from.a.pub.no",)))),
+            _user("bob"),
+            _user("few", Permissions(Rules((b"my.req",)))),
+            _user("deaf", Permissions(subscribe=Rules(None, (b"from.a.pub.no",)))),
         ),
         exports=(Export(b"from.a.>", service=False), Export(b"my.req", service=True)),
         imports=(
@@ -87,23 +89,23 @@ SHARED = (
     ),
     AccountBlock(
         "C",
-        users=(UserBlock("cid"),),
+        users=(_user("cid"),),
         imports=(
             Import("B", b"from.a.>", service=False),
             Import("A", b"private", service=False),
             Import("B", b"my.req", service=True, to=b"c.req"),
         ),
     ),
-    AccountBlock("D", users=(UserBlock("dan"),)),
+    AccountBlock("D", users=(_user("dan"),)),
 )
 
 MAPPINGS = (
     AccountBlock(
         "A",
         users=(
-            UserBlock("ann"),
-            UserBlock("target", permissions=Permissions(Rules((b"mapped",)))),
-            UserBlock("origin", permissions=Permissions(Rules((b"mp",)))),
+            _user("ann"),
+            _user("target", Permissions(Rules((b"mapped",)))),
+            _user("origin", Permissions(Rules((b"mp",)))),
         ),
         mappings=tuple(
             MappingBlock(source, (Target(target, 0 if target == source else 100),))
