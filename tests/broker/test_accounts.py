@@ -6,7 +6,7 @@ import pytest
 
 from broker.accounts import Accounts, effective
 from broker.blocks import AccountBlock, MappingBlock, Target
-from broker.errors import publish_violation
+from broker.errors import ACCOUNT_CONNECTIONS_EXCEEDED, publish_violation
 from broker.permissions import FREE, Permissions, Responses, Rules
 from tests.support.switch import Switch
 
@@ -150,3 +150,20 @@ def test_a_new_configuration_holds_at_once_and_keeps_who_is_there() -> None:
     switch.board.configure([])
     switch.say(link, b"PUB a 0", b"")
     assert [b"a", b"b", b"a"] == [message.subject for message in switch.heard(link)]
+
+
+def test_an_account_that_is_full_lets_nobody_in_but_who_is_there() -> None:
+    switch = Switch(blocks=[AccountBlock("A", max_connections=2)])
+    one, two = switch.connect("A"), switch.connect("A")
+    other = switch.connect()
+    assert ACCOUNT_CONNECTIONS_EXCEEDED is switch.board.refusal(other, "A")
+    assert switch.board.refusal(two, "A") is None
+    assert switch.board.refusal(other, "B") is None
+    switch.disconnect(one)
+    assert switch.board.refusal(other, "A") is None
+
+
+def test_zones_are_told_by_account() -> None:
+    switch = Switch(blocks=[AccountBlock("A")])
+    limited = switch.connect("$G", SOME)
+    assert {0: "$G", 1: "A", limited.zone: "$G"} == switch.board.zones()
