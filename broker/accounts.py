@@ -143,6 +143,11 @@ class Account:
         """Whether nobody would miss it."""
         return not (self.block or self.members or self.trie or self.taps)
 
+    def is_full(self) -> bool:
+        """Whether its block allows no more links."""
+        most = self.block.max_connections if self.block else 0
+        return 0 < most <= len(self.members)
+
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""
         found = self.crossings.resolve(subject).values if self.crossings else []

@@ -4,16 +4,22 @@ The idea: a table from field to check, so that a field without one is noticed by
 returns nothing or raises `OptionsError`, which names the field, shows the value (unless it may be a
 secret) and says how to mend it. What several fields say together is `broker.config`'s.
 
-Pure; a few microseconds for the whole table. Neighbours: `broker.config` alone.
+Accounts are one value that speaks of itself in many places, so `crossing_problems` is here too.
+
+Pure; a few microseconds for the whole table. Neighbours: `broker.config`, and
+`broker.confaccounts`, which knows the places where to say it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 
 from broker.blocks import (
     AccountBlock,
+    Export,
+    Import,
     IngressLimit,
     JwtBlock,
     MappingBlock,
@@ -22,8 +28,9 @@ from broker.blocks import (
     WebsocketBlock,
 )
 from broker.permissions import Permissions
+from broker.subject import STAR, TAIL, collides
 
-__all__ = ["CHECKS", "OptionsError", "port"]
+__all__ = ["CHECKS", "OptionsError", "crossing_problems", "port"]
 
 _Check = Callable[[str, object], None]
 
@@ -209,9 +216,91 @@ CHECKS: dict[str, _Check] = {
     "ports_file_dir": _text_or_none,
     "closed_ring": _count_or_unlimited,
     "presence": _flag,
+    "monitor_console": _flag,
     "config_file": _text_or_none,
     "digest": _text_or_empty,
     "backend": _text_or_none,
     "flow_capacity": _count_or_none,
     "flow_evict_chance": _chance,
 }
+
+
+# ---------------------------------------------------------------- what accounts say of each other
+
+
+def crossing_problems(blocks: Iterable[AccountBlock]) -> Iterator[str]:
+    """What is wrong with exports and imports, in nats-server's words: an account that is not there,
+    an import that no export allows, or one that leads back home.
+
+    Cost: each import looks through the exports of one account, and may lead through all others.
+    """
+    accounts = {block.name: block for block in blocks}
+    for block in accounts.values():
+        for export in block.exports:
+            missing = [name for name in export.accounts or () if name not in accounts]
+            for name in missing:
+                kind = "service" if export.service else "stream"
+                yield f'"{name}" account not defined for {kind} export'
+    for block in accounts.values():
+        for wanted in block.imports:
+            problem = _import_problem(block, wanted, accounts)
+            if problem is not None:
+                yield problem
+
+
+def _import_problem(
+    block: AccountBlock, wanted: Import, blocks: Mapping[str, AccountBlock]
+) -> str | None:
+    kind = "service" if wanted.service else "stream"
+    exporter = blocks.get(wanted.account)
+    if exporter is None:
+        return f'"{wanted.account}" account not defined for {kind} import'
+    here = (wanted.to or wanted.subject) if wanted.service else wanted.subject
+    adding = f'Error adding {kind} import "{here.decode()}": '
+    if not any(_allows(export, wanted, block.name) for export in exporter.exports):
+        return f"{adding}{kind} import not authorized"
+    if _leads_home(block.name, wanted, blocks):
+        return f"{adding}import forms a cycle"
+    return None
+
+
+def _allows(export: Export, wanted: Import, name: str) -> bool:
+    if export.service != wanted.service:
+        return False
+    if export.accounts is not None and name not in export.accounts:
+        return False
+    return _covers(export.subject, wanted.subject)
+
+
+def _covers(wide: bytes, narrow: bytes) -> bool:
+    """Whether every subject that the filter `narrow` matches is matched by `wide` as well."""
+    for outer, inner in zip_longest(wide.split(b"."), narrow.split(b".")):
+        if outer is None or inner is None:
+            return False
+        if outer == TAIL:
+            return True
+        if inner == TAIL or outer not in (STAR, inner):
+            return False
+    return True
+
+
+def _known_as(block: Import) -> bytes:
+    """The subject by which the importing account knows what it imports."""
+    return block.prefix + b"." + block.subject if block.prefix else block.to or block.subject
+
+
+def _leads_home(home: str, wanted: Import, blocks: Mapping[str, AccountBlock]) -> bool:
+    """Whether what is imported comes, through the imports of others, from `home` itself."""
+    seen: set[Import] = set()
+    open_ends = [wanted]
+    while open_ends:
+        link = open_ends.pop()
+        for onward in blocks[link.account].imports if link.account in blocks else ():
+            if onward.service != link.service or onward in seen or link.account == home:
+                continue
+            if collides(_known_as(onward), link.subject):
+                if onward.account == home:
+                    return True
+                seen.add(onward)
+                open_ends.append(onward)
+    return False

@@ -1,18 +1,16 @@
 """Reading accounts, what they share, and mappings from a configuration's tree.
 
 The idea: as in `broker.confusers`, a function for each block. What several accounts must agree upon
-(an import needs its export) is checked when all of them are read, and is said of the whole
-``accounts`` block, which is where nats-server says it.
+(an import needs its export; `broker.checks` knows) is said of the whole ``accounts`` block, which
+is where nats-server says it.
 
-Neighbours: `broker.confread` calls `accounts` and `mappings`. Pure; linear, but for imports, each
-of which looks through the exports of one account, and may lead through all others.
+Neighbours: `broker.confread` calls `accounts` and `mappings`. Pure and linear, but for the look
+from each import to its export.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from itertools import zip_longest
 from typing import Any
 
 from broker.blocks import (
@@ -24,10 +22,10 @@ from broker.blocks import (
     Target,
     UserBlock,
 )
+from broker.checks import crossing_problems
 from broker.conf import ConfError, Node
 from broker.confusers import is_subject, permissions, users, with_permissions
 from broker.confvalues import Walk, entries, go_type, items, seconds, shown, text
-from broker.subject import STAR, TAIL, collides
 
 __all__ = ["accounts", "mappings"]
 
@@ -88,6 +86,8 @@ def _mapped(node: Node, source: str, subject: str) -> bytes:
         raise node.wrong(f"{adding}invalid mapping destination: invalid transform")
     if source.endswith(">") != subject.endswith(">"):
         raise node.wrong(f"{adding}invalid subject; > must end both or neither")
+    if "*" in plain.split("."):
+        raise node.wrong(f"{adding}invalid subject; write $1 for the first * of the source")
     stars = sum(token == "*" for token in source.split("."))
     for number in re.findall(r"(?:^|\.)\$(\d+)(?=\.|$)", subject):
         if not 1 <= int(number) <= stars:
@@ -128,7 +128,7 @@ def accounts(walk: Walk, node: Node) -> tuple[AccountBlock, ...]:
             read += [block] if block is not None else []
     # As nats-server: what one account says of another only makes sense when all are sound.
     if len(walk.errors) == noted:
-        _check_crossings(walk, node, {block.name: block for block in read})
+        walk.errors += [node.wrong(problem) for problem in crossing_problems(read)]
     return tuple(read)
 
 
@@ -286,76 +286,3 @@ def _source(walk: Walk, node: Node) -> dict[str, Any]:
     if not fields.get("account") or not fields.get("subject"):
         raise node.wrong("Expect an account name and a subject")
     return fields
-
-
-# ---------------------------------------------------------------- what accounts say of each other
-
-
-def _check_crossings(walk: Walk, node: Node, blocks: Mapping[str, AccountBlock]) -> None:
-    """Every account named is there, every import is allowed by an export, and none leads home."""
-    for block in blocks.values():
-        for export in block.exports:
-            kind = "service" if export.service else "stream"
-            for name in export.accounts or ():
-                if name not in blocks:
-                    walk.errors.append(
-                        node.wrong(f'"{name}" account not defined for {kind} export')
-                    )
-    for block in blocks.values():
-        for wanted in block.imports:
-            problem = _import_problem(block, wanted, blocks)
-            if problem:
-                walk.errors.append(node.wrong(problem))
-
-
-def _import_problem(
-    block: AccountBlock, wanted: Import, blocks: Mapping[str, AccountBlock]
-) -> str | None:
-    kind = "service" if wanted.service else "stream"
-    exporter = blocks.get(wanted.account)
-    if exporter is None:
-        return f'"{wanted.account}" account not defined for {kind} import'
-    shown_subject = _here(wanted) if wanted.service else wanted.subject.decode()
-    adding = f'Error adding {kind} import "{shown_subject}": '
-    if not any(_allows(export, wanted, block.name) for export in exporter.exports):
-        return f"{adding}{kind} import not authorized"
-    if _leads_home(block.name, wanted, blocks):
-        return f"{adding}import forms a cycle"
-    return None
-
-
-def _allows(export: Export, wanted: Import, name: str) -> bool:
-    if export.service != wanted.service:
-        return False
-    if export.accounts is not None and name not in export.accounts:
-        return False
-    return _covers(export.subject, wanted.subject)
-
-
-def _covers(wide: bytes, narrow: bytes) -> bool:
-    """Whether every subject that the filter `narrow` matches is matched by `wide` as well."""
-    for outer, inner in zip_longest(wide.split(b"."), narrow.split(b".")):
-        if outer is None or inner is None:
-            return False
-        if outer == TAIL:
-            return True
-        if inner == TAIL or outer not in (STAR, inner):
-            return False
-    return True
-
-
-def _leads_home(home: str, wanted: Import, blocks: Mapping[str, AccountBlock]) -> bool:
-    """Whether what is imported comes, through the imports of others, from `home` itself."""
-    seen: set[Import] = set()
-    open_ends = [wanted]
-    while open_ends:
-        link = open_ends.pop()
-        for onward in blocks[link.account].imports if link.account in blocks else ():
-            if onward.service != link.service or onward in seen or link.account == home:
-                continue
-            if collides(onward.to or onward.subject, link.subject):
-                if onward.account == home:
-                    return True
-                seen.add(onward)
-                open_ends.append(onward)
-    return False

@@ -32,7 +32,7 @@ from broker.blocks import (
     UserBlock,
     WebsocketBlock,
 )
-from broker.checks import CHECKS, OptionsError, port
+from broker.checks import CHECKS, OptionsError, crossing_problems, port
 from broker.gotime import duration
 from broker.permissions import Permissions
 
@@ -121,6 +121,7 @@ class Options:
     ports_file_dir: str | None = None
     closed_ring: int = 10_000
     presence: bool = False
+    monitor_console: bool = False
 
     # Where these settings were read from, and a digest of it that tells whether it has changed.
     config_file: str | None = None
@@ -183,6 +184,8 @@ class Options:
             raise OptionsError("users", "User entry requires a user, or an nkey")
         _check_once("users", "user", names)
         _check_once("accounts", "account", [account.name for account in self.accounts])
+        for problem in crossing_problems(self.accounts):
+            raise OptionsError("accounts", problem)
         self._check_no_auth_user("no_auth_user", self.no_auth_user, names)
         if self.websocket is not None:
             self._check_no_auth_user("websocket", self.websocket.no_auth_user, names)

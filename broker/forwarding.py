@@ -6,6 +6,10 @@ whoever may answer requests. Forwarding delivers by the flow of the publisher's 
 plane would, and then does what made the flow ask: it grants answers, ends subscriptions whose limit
 is reached, lets the message over into other accounts, and tells taps.
 
+`work_out` is the other half: what becomes of a subject in a zone, before there is a message. What
+decides is asked in several tries (subscriptions, rules for publishing, what is withheld from a
+subscriber, crossings), and the flow's pattern is what all their answers have in common.
+
 Invariants: taps are called last, when nothing is half done, and never from within each other; what
 they emit waits its turn in a queue, and what a tap emits for ever is cut off at `EMIT_BUDGET` per
 message from outside, counted in `lost`.
@@ -20,12 +24,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from broker import codec
 from broker.accounts import Account, Subscription, Zone
-from broker.crossing import Passage, renamed
+from broker.crossing import Crossing, Passage, renamed
 from broker.errors import WireError, publish_violation
 from broker.flow import Delivery, Flow
 from broker.link import Link
@@ -33,10 +38,60 @@ from broker.ops import Publish
 from broker.plane import DataPlane
 from broker.replies import Replies
 from broker.taps import Message, Tap
+from broker.trie import join_patterns
 
-__all__ = ["EMIT_BUDGET", "Board", "Forwarding"]
+__all__ = ["EMIT_BUDGET", "Board", "Forwarding", "Outcome", "work_out"]
 
 EMIT_BUDGET = 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a subject comes to: the flow, whom it leaves out, and what it meets besides."""
+
+    flow: Flow[Link]
+    withheld: list[Subscription]
+    crossings: list[Crossing]
+
+
+def work_out(zone: Zone, subject: bytes) -> Outcome:
+    """What is published to `subject` in `zone` comes to, by all tries that have a say.
+
+    The flow has no pattern where it must not be kept.  O(visited nodes + subscriptions).
+    """
+    account = zone.account
+    found = account.trie.resolve(subject)
+    patterns = {found.pattern}
+    plain: list[Delivery[Link]] = []
+    groups: dict[bytes, list[Delivery[Link]]] = {}
+    left_out: list[Subscription] = []
+    ask = False
+    for one in found.values:
+        if one.withheld is not None:
+            withheld = one.withheld.resolve(subject)
+            patterns.add(withheld.pattern)
+            if withheld.values:
+                left_out.append(one)
+                continue
+        ask = ask or one.limit > 0 or one.responses is not None
+        if one.queue:
+            groups.setdefault(one.queue, []).append(one)
+        else:
+            plain.append(one)
+    crossings: list[Crossing] = []
+    for trie in (account.crossings, account.everywhere):
+        if trie:
+            met = trie.resolve(subject)
+            patterns.add(met.pattern)
+            crossings += met.values
+    if zone.gate is not None:
+        allowed, pattern = zone.gate.look(subject)
+        patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
+    picks = tuple(map(tuple, groups.values()))
+    asks = ask or bool(crossings)
+    return Outcome(
+        Flow(join_patterns(list(patterns)), tuple(plain), picks, asks), left_out, crossings
+    )
 
 
 class Board(Protocol):

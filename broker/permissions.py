@@ -141,6 +141,8 @@ class SubscribeGate:
         only those that are named may be.
         """
         if self._allow is not None:
+            if not is_valid_filter(subject):
+                return False  # what is no filter is in no list
             entries = [entry for entry in self._allow if covers(entry.filter, subject)]
             grouped = [entry for entry in entries if entry.queue]
             if queue and grouped:

@@ -13,7 +13,7 @@ because a setting that is ignored is worse than one that is refused. A few do no
 what they ask for is always so; they are accepted (`Status.MOOT`).
 
 Names are nats-server's, and matched without regard to capitals, as there. Ours alone: ``ingress``,
-``presence``, ``slow_notice``, ``backend``, ``first_ping``.
+``presence``, ``slow_notice``, ``monitor_console``, ``backend``, ``first_ping``.
 
 Immutable, hence thread-safe. Looking up a block's keys is O(1) after the first time.
 """
@@ -29,6 +29,7 @@ from typing import Any
 
 from broker.blocks import AccountBlock, Export, Import, IngressLimit, TlsBlock, WebsocketBlock
 from broker.config import Options
+from broker.gotime import duration
 from broker.permissions import Responses
 
 __all__ = ["KEYS", "Key", "Kind", "Reload", "Row", "Status", "keys_of", "rows"]
@@ -97,7 +98,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the guide: `default` is as Python writes it, and empty where there is none."""
+    """A line of the guide: `default` is as a file writes it, and empty where there is none."""
 
     key: Key
     default: str
@@ -159,6 +160,7 @@ _TOP: tuple[_Line, ...] = (
     ("https_port", Kind.MONITOR_PORT, "https_port", _RESTART, "monitoring with TLS"),
     ("https", Kind.MONITOR_LISTEN, "http_host https_port", _RESTART, "the same with an address"),
     ("http_base_path", Kind.TEXT, "http_base_path", _RESTART, "put before the monitor's pages"),
+    ("monitor_console", Kind.SWITCH, "monitor_console", _RESTART, "its pages may publish (ours)"),
     ("debug", Kind.SWITCH, "debug", _ACT, "log what happens to each connection"),
     ("trace", Kind.SWITCH, "trace", _ACT, "log every protocol line"),
     ("max_traced_msg_len", Kind.LIMIT, "max_traced", _LIVE, "bytes of a message in traces"),
@@ -286,7 +288,7 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
     ),
     "websocket": (
         ("listen", Kind.LISTEN, "host port", _RESTART, "where browsers connect to"),
-        ("port", Kind.PORT, "port", _RESTART, "the port of that"),
+        ("port", Kind.PORT, "port", _RESTART, "the port of that; one must be given"),
         ("host net", Kind.TEXT, "host", _RESTART, "the address of that (the clients' one)"),
         ("no_tls", Kind.SWITCH, "no_tls", _RESTART, "do without TLS"),
         ("tls", Kind.MAP, "tls", _ACT, "encrypt"),
@@ -364,7 +366,10 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
         ("certs certificates", "give one pair, as cert_file and key_file"),
-        ("cert_store cert_match_by cert_match ca_certs_match cert_match_skip_invalid", "Windows"),
+        (
+            "cert_store cert_match_by cert_match ca_certs_match cert_match_skip_invalid",
+            "they are for the store of Windows",
+        ),
         ("ocsp_peer", _NOT_YET),
     ),
     "websocket": (
@@ -401,6 +406,7 @@ KEYS: tuple[Key, ...] = tuple(_table())
 #: The records that blocks become, for the defaults.
 _RECORDS: dict[str, type] = {
     "": Options,
+    "authorization": Options,
     "account": AccountBlock,
     "export": Export,
     "import": Import,
@@ -410,6 +416,10 @@ _RECORDS: dict[str, type] = {
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
 }
+
+
+#: What has a default in Python and must be given in a file: a door that nobody asked for is none.
+_GIVEN = frozenset(key for key in KEYS if (key.path, key.field) == ("websocket", "port"))
 
 
 @functools.cache
@@ -426,9 +436,14 @@ def rows() -> Iterator[Row]:
 
 def _default(key: Key) -> str:
     record: Any = _RECORDS.get(key.path)
-    if record is None or not key.field or " " in key.field:
+    if record is None or not key.field or " " in key.field or key in _GIVEN:
         return ""
     found = next((f for f in dataclasses.fields(record) if f.name == key.field), None)
     if found is None or found.default in (None, "", (), frozenset(), dataclasses.MISSING):
         return ""
-    return repr(found.default)
+    value = found.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    if key.kind in (Kind.DURATION, Kind.SPAN, Kind.SECONDS):
+        return duration(value)
+    return str(value)

@@ -16,9 +16,7 @@ What is decided here, as nats-server 2.15.1 decides it (asked with raw bytes):
   order gets it.
 
 Permissions are settled here as well, and not for each message: a flow exists only where its zone
-may publish, and leaves out whom the message must not reach.  What decides about a flow is asked in
-several tries (subscriptions, rules for publishing, what is withheld from a subscriber, crossings),
-and its pattern is what all their answers have in common.
+may publish, and leaves out whom the message must not reach.
 
 Invariants, which the tests check against a broker that keeps a plain list:
 * A subscription is in its link's table if and only if it is in its account's trie.
@@ -42,15 +40,19 @@ from random import Random, SystemRandom
 
 from broker.accounts import Account, Accounts, Member, Subscription, Zone
 from broker.blocks import AccountBlock, MappingBlock
-from broker.crossing import Crossing, Overhear, link_up
-from broker.errors import INVALID_SUBJECT, WireError, subscription_violation
-from broker.flow import Delivery, Flow
-from broker.forwarding import Forwarding
+from broker.crossing import Overhear, link_up
+from broker.errors import (
+    ACCOUNT_CONNECTIONS_EXCEEDED,
+    INVALID_SUBJECT,
+    WireError,
+    subscription_violation,
+)
+from broker.flow import Flow
+from broker.forwarding import Forwarding, work_out
 from broker.ops import Publish
 from broker.permissions import Permissions
 from broker.plane import DataPlane, Link
 from broker.taps import Message, Tap
-from broker.trie import join_patterns
 
 __all__ = ["DEFAULT_ZONE", "Explanation", "Subscription", "Switchboard", "SwitchboardStats"]
 
@@ -136,6 +138,13 @@ class Switchboard:
             if subscription.judge_by(member):
                 self._evict(subscription.account, subscription.filter)
         return member.zone.number
+
+    def refusal(self, link: Link, account: str) -> WireError | None:
+        """What keeps `link` out of an account: that it has as many links as it may.  O(1)."""
+        place = self._accounts.find(account)
+        if place is None or link.id in place.members or not place.is_full():
+            return None
+        return ACCOUNT_CONNECTIONS_EXCEEDED
 
     def leave(self, link: Link) -> None:
         """A link is gone: end what it has, and count it out.  Idempotent."""
@@ -244,45 +253,9 @@ class Switchboard:
         O(visited nodes of the tries + matching subscriptions).
         """
         self._resolved += 1
-        flow = self._resolution(self._accounts.zone(zone), subject)[0]
+        flow = work_out(self._accounts.zone(zone), subject).flow
         self._flows.install(zone, flow)
         return flow
-
-    def _resolution(
-        self, zone: Zone, subject: bytes
-    ) -> tuple[Flow[Link], list[Subscription], list[Crossing]]:
-        """The flow, whom it leaves out, and what the subject meets besides."""
-        account = zone.account
-        found = account.trie.resolve(subject)
-        patterns = {found.pattern}
-        plain: list[Delivery[Link]] = []
-        groups: dict[bytes, list[Delivery[Link]]] = {}
-        left_out: list[Subscription] = []
-        ask = False
-        for one in found.values:
-            if one.withheld is not None:
-                withheld = one.withheld.resolve(subject)
-                patterns.add(withheld.pattern)
-                if withheld.values:
-                    left_out.append(one)
-                    continue
-            ask = ask or one.limit > 0 or one.responses is not None
-            if one.queue:
-                groups.setdefault(one.queue, []).append(one)
-            else:
-                plain.append(one)
-        crossings: list[Crossing] = []
-        for trie in (account.crossings, account.everywhere):
-            if trie:
-                met = trie.resolve(subject)
-                patterns.add(met.pattern)
-                crossings += met.values
-        if zone.gate is not None:
-            allowed, pattern = zone.gate.look(subject)
-            patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
-        pattern = join_patterns(list(patterns))
-        picks = tuple(map(tuple, groups.values()))
-        return Flow(pattern, tuple(plain), picks, ask or bool(crossings)), left_out, crossings
 
     def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
         """What a publish of `link` becomes by mappings, or why it is refused.
@@ -388,6 +361,14 @@ class Switchboard:
         """All accounts, `$G` first.  Do not enter or leave while iterating."""
         return iter(self._accounts)
 
+    def zones(self) -> dict[int, str]:
+        """The account of every zone, by number, as the flow table's entries name it."""
+        return {
+            zone.number: account.name
+            for account in self._accounts
+            for zone in account.zones.values()
+        }
+
     def account_of(self, link: Link) -> Account:
         """The account in which `link` is.  O(1)."""
         return self.place(link).account
@@ -401,7 +382,8 @@ class Switchboard:
         if place is None:
             return None
         mapped = place.mapper.map(subject, self._forwarding.rng)
-        flow, withheld, crossings = self._resolution(place.inner, mapped)
+        found = work_out(place.inner, mapped)
+        flow = found.flow
         known = {id(one): one for one in place.trie.resolve(mapped).values}
         return Explanation(
             account,
@@ -410,8 +392,8 @@ class Switchboard:
             flow.pattern,
             tuple(known[id(one)] for one in flow.plain),
             tuple(tuple(known[id(one)] for one in pick) for pick in flow.picks),
-            tuple(withheld),
-            tuple(map(str, crossings)),
+            tuple(found.withheld),
+            tuple(map(str, found.crossings)),
             flow.ask,
         )
 

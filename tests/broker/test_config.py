@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
-from broker.blocks import TlsBlock, UserBlock
-from broker.checks import CHECKS
+from broker.blocks import (
+    AccountBlock,
+    Export,
+    Import,
+    JwtBlock,
+    TlsBlock,
+    UserBlock,
+    WebsocketBlock,
+)
+from broker.checks import CHECKS, crossing_problems
 from broker.config import Options, OptionsError
 
 
@@ -144,9 +153,115 @@ def test_a_password_needs_a_user() -> None:
         Options(password="p")
 
 
+ANN, BOB = UserBlock("ann", "a"), UserBlock("bob", "b", account="B")
+PAIR = TlsBlock("c", "k")
+STREAM = Export(b"x.*", service=False)
+IN = Import("A", b"x.>", service=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "text"),
+    [
+        ({"users": (ANN, ANN)}, "users", 'Duplicate user "ann" detected'),
+        (
+            {"users": (ANN,), "accounts": (AccountBlock("A", (ANN,)),)},
+            "users",
+            'Duplicate user "ann" detected',
+        ),
+        ({"users": (UserBlock(),)}, "users", "User entry requires a user, or an nkey"),
+        ({"accounts": (AccountBlock("A"),) * 2}, "accounts", 'Duplicate account "A" detected'),
+        ({"users": (ANN,), "token": "t"}, "token", "make it one of these"),
+        ({"users": (ANN,), "user": "u"}, "user", "make it one of these"),
+        ({"users": (ANN,), "jwt": JwtBlock(("o",), {})}, "users", "operators do not allow users"),
+        (
+            {"accounts": (AccountBlock("A"),), "jwt": JwtBlock(("o",), {})},
+            "accounts",
+            "operators do not allow Accounts to be configured directly",
+        ),
+        (
+            {"no_auth_user": "x", "jwt": JwtBlock(("o",), {})},
+            "no_auth_user",
+            "no_auth_user not compatible with Trusted Operator",
+        ),
+        ({"no_auth_user": "x"}, "no_auth_user", "present, but users/nkeys are not defined"),
+        ({"no_auth_user": "x", "users": (ANN,)}, "no_auth_user", "not present as user or nkey in"),
+        ({"system_account": "S"}, "system_account", 'there is no account "S"'),
+        ({"lame_duck_duration": 5.0}, "lame_duck_grace", "grace period (10s) should be strictly"),
+        ({"http_port": 1, "https_port": 2, "tls": PAIR}, "https_port", "Can't specify both HTTP"),
+        ({"https_port": 2}, "https_port", "set tls as well"),
+        ({"websocket": WebsocketBlock()}, "websocket", "websocket requires TLS configuration"),
+        ({"websocket": WebsocketBlock(port=-2, tls=PAIR)}, "websocket", "give a port from 1 to"),
+        (
+            {"websocket": WebsocketBlock(tls=PAIR, allowed_origins=("a.example",))},
+            "websocket",
+            'unable to parse allowed origin "a.example"',
+        ),
+        (
+            {"websocket": WebsocketBlock(tls=PAIR, jwt_cookie="j")},
+            "websocket",
+            'is required for JWT authentication via cookie "j"',
+        ),
+        (
+            {"websocket": WebsocketBlock(tls=PAIR, no_auth_user="x"), "users": (ANN,)},
+            "websocket",
+            "not present as user or nkey",
+        ),
+        (
+            {"accounts": (AccountBlock("A", exports=(STREAM,)), AccountBlock("B", imports=(IN,)))},
+            "accounts",
+            'Error adding stream import "x.>": stream import not authorized',
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], field: str, text: str
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        Options(**settings)
+    assert field == caught.value.field
+    assert text in caught.value.message
+
+
+def ring(*names: str, prefix: bytes = b"") -> list[AccountBlock]:
+    """Accounts each of which imports the stream `x` of the next one, the last of the first."""
+    following = [*names[1:], names[0]]
+    return [
+        AccountBlock(
+            name,
+            exports=(Export(b">", service=False),),
+            imports=(Import(other, b"x", service=False, prefix=prefix),),
+        )
+        for name, other in zip(names, following, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("names", ["AB", "ABC", "ABCDE"])
+def test_imports_that_lead_back_home_are_refused(names: str) -> None:
+    expected = 'Error adding stream import "x": import forms a cycle'
+    assert [expected] * len(names) == list(crossing_problems(ring(*names)))
+
+
+def test_imports_under_another_name_lead_nowhere() -> None:
+    assert [] == list(crossing_problems(ring("A", "B", prefix=b"from")))
+
+
+def test_an_account_may_import_what_it_exports_itself() -> None:
+    own = Import("A", b"x.1", service=False, to=b"y")
+    assert [] == list(crossing_problems([AccountBlock("A", exports=(STREAM,), imports=(own,))]))
+
+
+def test_every_user_is_found_whatever_the_account() -> None:
+    options = Options(users=(ANN,), accounts=(AccountBlock("B", (BOB,)),))
+    assert [ANN, BOB] == list(options.every_user())
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (Options(users=(ANN,)), True),
+        (Options(accounts=(AccountBlock("B", (BOB,)),)), True),
+        (Options(users=(ANN,), no_auth_user="ann"), False),
+        (Options(jwt=JwtBlock(("o",), {})), True),
         (Options(), False),
         (Options(token="t"), True),
         (Options(user="u"), True),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.blocks import (
     AccountBlock,
@@ -18,9 +21,11 @@ from broker.blocks import (
     UserBlock,
     WebsocketBlock,
 )
-from broker.conf import ConfError, parse
+from broker.conf import ConfError, Node, parse
+from broker.config import Options, OptionsError
 from broker.confread import read, reading
 from broker.permissions import Permissions, Responses, Rules
+from broker.schema import KEYS
 
 USER_KEY = "U" + "A" * 55
 ACCOUNT_KEY = "A" + "B" * 55
@@ -429,3 +434,35 @@ def test_a_password_of_the_wrong_type_is_not_repeated() -> None:
 )
 def test_what_is_odd_is_a_warning(text: str, expected: str) -> None:
     assert (expected,) == reading(parse(text, "f", no_files, {})).warnings
+
+
+_NAMES = st.sampled_from(sorted({name for key in KEYS for name in key.names}))
+_WORDS = st.sampled_from(["a", "a.>", "b.*", "$1", "5s", "1.2", "auto", "$G", "x y", "", USER_KEY])
+_VALUES = st.recursive(
+    st.booleans() | st.integers(-5, 300) | st.floats(-1, 9, allow_nan=False) | _WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(_NAMES | st.sampled_from("AB"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(_NAMES, _VALUES, max_size=5))
+def test_whatever_a_key_is_given_it_is_read_or_refused_in_words(tree: dict[str, Any]) -> None:
+    def node(value: Any) -> Node:
+        if isinstance(value, dict):
+            return Node({name: node(inner) for name, inner in value.items()}, 1, 0, "f")
+        if isinstance(value, list):
+            return Node([node(inner) for inner in value], 1, 0, "f")
+        return Node(value, 1, 0, "f")
+
+    try:
+        found = read(node(tree))
+    except ConfError as error:
+        assert all(line.startswith("f:1:0: ") for line in str(error).splitlines())
+        return
+    try:
+        Options(**{name: value for name, value in found.items() if value is not None})
+    except OptionsError as error:
+        assert error.field in {field.name for field in dataclasses.fields(Options)}

@@ -182,3 +182,15 @@ def test_evicting_the_last_flow_of_a_zone_leaves_nothing_behind() -> None:
 def test_a_flow_lists_its_deliveries_with_all_members_of_its_picks() -> None:
     one, two, three = (Delivery("link", sid) for sid in (b"1", b"2", b"3"))
     assert [one, two, three] == list(Flow(b"a", (one,), ((two, three),), False).deliveries())
+
+
+def test_a_zone_that_nobody_uses_any_more_is_cleared_and_no_other() -> None:
+    table = table_of(b"a", b"a.*", b"*.b.*")
+    table.install(1, flow(b"a"))
+    table.install(1, flow(b"a.*"))
+    assert 3 == table.clear_zone(0)
+    assert [(1, b"a"), (1, b"a.*")] == [(zone, entry.pattern) for zone, entry in table]
+    assert table.lookup(0, b"a") is None
+    assert flow(b"a") == table.lookup(1, b"a")
+    assert 0 == table.clear_zone(0)
+    assert (2, 3) == (table.stats().flows, table.stats().evicted)

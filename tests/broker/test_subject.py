@@ -125,3 +125,35 @@ def test_a_literal_filter_matches_itself_and_nothing_else(filter: bytes, subject
 def test_a_pedantic_publish_is_a_filter_without_wildcards(subject: bytes) -> None:
     expected = rules.is_valid_filter(subject) and rules.is_literal(subject)
     assert expected == rules.is_valid_publish(subject)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        (b"a", b"a", True),
+        (b"*", b"a", True),
+        (b"a", b"*", False),
+        (b"*", b"*", True),
+        (b"*", b">", False),
+        (b">", b"*", True),
+        (b">", b">", True),
+        (b"a.>", b"a.*.b", True),
+        (b"a.*", b"a.>", False),
+        (b"a.>", b"a", False),
+        (b"a.*", b"a", False),
+        (b"a", b"a.*", False),
+        (b"*.*.>", b"a.>", False),
+    ],
+)
+def test_one_filter_covers_another_if_it_matches_all_that_the_other_does(
+    wide: bytes, narrow: bytes, expected: bool
+) -> None:
+    assert expected == rules.covers(wide, narrow)
+
+
+@given(filters, filters, published)
+def test_what_a_covered_filter_matches_the_covering_one_matches_too(
+    wide: bytes, narrow: bytes, subject: bytes
+) -> None:
+    if rules.covers(wide, narrow) and rules.matches(narrow, subject):
+        assert rules.matches(wide, subject)

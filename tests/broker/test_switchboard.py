@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from broker.blocks import AccountBlock, Export, Import, MappingBlock, Target
 from broker.errors import INVALID_SUBJECT
 from broker.flow import FlowTable
+from broker.permissions import Permissions, Responses, Rules
 from broker.plane import Link
 from tests.support.switch import Switch
 
@@ -271,3 +273,89 @@ def test_a_table_that_keeps_nothing_changes_speed_only() -> None:
     switch.say(link, b"SUB a.* 1", *[b"PUB a.x 0", b""] * 3)
     assert sids(switch, link) == [b"1"] * 3
     assert switch.misses == 3
+
+
+def test_a_subject_that_may_not_be_published_to_never_gets_a_flow() -> None:
+    switch = Switch()
+    link = switch.connect("$G", Permissions(Rules((b"a.>",), (b"a.no",))))
+    switch.say(link, *[b"PUB a.no 0", b""] * 3, *[b"PUB b 0", b""] * 3, *[b"PUB a.yes 0", b""] * 3)
+    assert [(link.zone, b"a.yes")] == [(zone, flow.pattern) for zone, flow in switch.plane.flows]
+    assert 6 == len(switch.refused)
+    assert 7 == switch.misses
+
+
+def test_rules_cost_the_flow_no_more_than_the_tokens_they_name() -> None:
+    switch = Switch()
+    link = switch.connect("$G", Permissions(Rules((b"a.>",), (b"b.no",))))
+    switch.say(link, *[b"PUB a.%d.%d.x 0\r\n" % (number, number) for number in range(20)])
+    assert [b"a.*.*.*"] == [flow.pattern for _, flow in switch.plane.flows]
+
+
+def test_what_is_withheld_has_a_flow_of_its_own() -> None:
+    switch = Switch()
+    link = switch.connect("$G", Permissions(subscribe=Rules(None, (b"a.no",))))
+    other = switch.connect()
+    switch.say(link, b"SUB > 1")
+    switch.say(other, b"PUB a.x 1", b"1", b"PUB a.no 1", b"2", b"PUB a.x 1", b"3")
+    assert [b"1", b"3"] == bodies(switch, link)
+    assert {b"a.x", b"a.no"} == {flow.pattern for _, flow in switch.plane.flows}
+
+
+def test_an_answer_that_was_granted_leaves_no_flow_behind() -> None:
+    switch = Switch()
+    server = switch.connect("$G", Permissions(responses=Responses(1, 60.0)))
+    client = switch.connect()
+    switch.say(server, b"SUB svc 1")
+    switch.say(client, b"SUB r 1", b"PUB svc r 0", b"")
+    switch.say(server, b"PUB r 1", b"1", b"PUB r 1", b"2")
+    assert [b"1"] == bodies(switch, client)
+    assert [b'Permissions Violation for Publish to "r"'] == switch.refused
+
+
+def test_a_503_finds_a_reply_that_its_requester_may_not_publish_to() -> None:
+    switch = Switch()
+    link = switch.connect("$G", Permissions(Rules((b"nobody",))), no_responders=True)
+    switch.say(link, b"SUB r.* 7")
+    assert [b"7" + UNHEARD] == request(switch, link)
+
+
+def test_a_mapped_subject_is_chosen_anew_for_each_message() -> None:
+    half = MappingBlock(b"a.*", (Target(b"b.$1", 50),))
+    switch = Switch(blocks=[AccountBlock("A", mappings=(half,))])
+    link = switch.connect("A")
+    switch.say(link, b"SUB > 1", *[b"PUB a.x 0", b""] * 40)
+    subjects = [message.subject for message in switch.heard(link)]
+    assert {b"a.x", b"b.x"} == set(subjects)
+    assert 40 == len(subjects)
+
+
+def test_global_mappings_are_those_of_the_default_account() -> None:
+    switch = Switch(mappings=[MappingBlock(b"a", (Target(b"b"),))])
+    link, other = switch.connect(), switch.connect("A")
+    for one in (link, other):
+        switch.say(one, b"SUB > 1", b"PUB a 0", b"")
+    assert [b"b"] == [message.subject for message in switch.heard(link)]
+    assert [b"a"] == [message.subject for message in switch.heard(other)]
+
+
+def test_an_explanation_says_where_a_message_goes_and_why() -> None:
+    exporter = AccountBlock(
+        "A",
+        exports=(Export(b"b", service=False),),
+        mappings=(MappingBlock(b"a", (Target(b"b"),)),),
+    )
+    importer = AccountBlock("B", imports=(Import("A", b"b", service=False, prefix=b"from"),))
+    switch = Switch(blocks=[exporter, importer])
+    link = switch.connect("A", Permissions(subscribe=Rules(None, (b"b",))))
+    other = switch.connect("A")
+    switch.say(link, b"SUB > 1")
+    switch.say(other, b"SUB b 2", b"SUB b q 3")
+    found = switch.board.explain("A", b"a")
+    assert found is not None
+    assert (b"a", b"b", b"b", True) == (found.published, found.subject, found.pattern, found.asks)
+    assert [b"2"] == [one.sid for one in found.plain]
+    assert [[b"3"]] == [[one.sid for one in pick] for pick in found.picks]
+    assert [b"1"] == [one.sid for one in found.withheld]
+    assert ("account B imports this stream as from.b",) == found.crossings
+    assert switch.board.explain("X", b"a") is None
+    assert 0 == len(switch.plane.flows)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.subject import collides, is_literal, is_valid_filter, matches
-from broker.trie import Trie
+from broker.trie import Trie, join_patterns
 
 TOKENS = [b"a", b"b", b"c", b"a*", b"*", b">"]
 
@@ -146,3 +146,30 @@ def test_a_filter_may_be_as_deep_as_a_control_line_is_long(filter: bytes) -> Non
     assert trie.colliding(b">") == [1]
     assert trie.remove(filter, 1)
     assert trie.resolve(subject).values == []
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ([b"*.*"], b"*.*"),
+        ([b"a.*", b"*.b"], b"a.b"),
+        ([b"a.*", b"a.*"], b"a.*"),
+        ([b"*.*", b"", b"a.*"], b""),
+        ([b"", b"a"], b""),
+    ],
+)
+def test_patterns_join_to_what_all_of_them_vouch_for(
+    patterns: list[bytes], expected: bytes
+) -> None:
+    assert expected == join_patterns(patterns)
+
+
+@given(entries, entries, published, published)
+def test_a_joined_pattern_answers_for_both_tries(
+    one: list[tuple[bytes, int]], two: list[tuple[bytes, int]], subject: bytes, other: bytes
+) -> None:
+    tries = [filled(one), filled(two)]
+    found = [trie.resolve(subject) for trie in tries]
+    pattern = join_patterns([resolution.pattern for resolution in found])
+    if pattern and is_literal(other) and matches(pattern, other):
+        assert [r.values for r in found] == [trie.resolve(other).values for trie in tries]

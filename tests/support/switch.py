@@ -13,6 +13,7 @@ from random import Random
 
 from broker.accounts import Accounts
 from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
+from broker.codec import err_line
 from broker.errors import WireError
 from broker.flow import FlowTable
 from broker.ops import Subscribe, Unsubscribe
@@ -47,12 +48,15 @@ class Switch:
         *,
         blocks: Sequence[AccountBlock] = (),
         mappings: Sequence[MappingBlock] = (),
+        talks: bool = False,
     ) -> None:
+        """With `talks`, a link hears its errors as well."""
         self.plane = PythonPlane(flows, rng=Random(seed))
         self.board = Switchboard(self.plane, Accounts(blocks, mappings), Random(seed))
         self.misses = 0
         self.now = 0.0
         self.refused: list[bytes] = []
+        self._talks = talks
         self._ids = 0
 
     def connect(
@@ -87,7 +91,7 @@ class Switch:
                 self.misses += 1
                 judged = self.board.judge(link, self.plane.parked(link), self.now)
                 if isinstance(judged, WireError):
-                    self._note(judged)
+                    self._note(link, judged)
                 else:
                     self.board.forward(link, judged, self.now)
             elif verdict is Verdict.CONTROL:
@@ -99,15 +103,17 @@ class Switch:
     def _obey(self, link: Link) -> None:
         op = self.plane.control(link)
         if isinstance(op, Subscribe):
-            self._note(self.board.subscribe(link, op.subject, op.queue, op.sid))
+            self._note(link, self.board.subscribe(link, op.subject, op.queue, op.sid))
         elif isinstance(op, Unsubscribe):
             self.board.unsubscribe(link, op.sid, op.max)
         else:
             raise AssertionError(f"no test of routing says {op}")
 
-    def _note(self, error: WireError | None) -> None:
+    def _note(self, link: Link, error: WireError | None) -> None:
         if error is not None:
             self.refused.append(error.text or b"")
+            if self._talks:
+                self.plane.send(link, err_line(error))
 
     def heard(self, link: Link) -> list[Message]:
         """The messages queued for `link` since the last call, in order."""
