@@ -21,6 +21,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from importlib.resources import files
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -53,6 +54,7 @@ _Parameters = Mapping[str, str]
 
 #: Title and path of what the first page links to.
 _LINKS = (
+    ("Dashboard", "dashboard"),
     ("General", "varz"),
     ("Connections", "connz"),
     ("Accounts", "accountz"),
@@ -151,6 +153,7 @@ class Pages:
             "/gatewayz": self._gatewayz,
             "/jsz": self._jsz,
             "/healthz": self._healthz,
+            "/dashboard": self._dashboard,
             "/metrics": self._metrics,
             "/flowz": self._flowz,
             "/trace": self._trace,
@@ -237,6 +240,9 @@ class Pages:
         return Page(200, JSON, json.dumps(healthz(), separators=(",", ":")))
 
     # --- our own ----------------------------------------------------------------------------------
+
+    def _dashboard(self, parameters: _Parameters) -> Page:
+        return Page(200, HTML, (files("broker") / "pages" / "dashboard.html").read_text("utf-8"))
 
     def _metrics(self, parameters: _Parameters) -> Page:
         source, plane = self._source, self._source.plane
