@@ -83,6 +83,9 @@ _INDEX = """<!DOCTYPE html>
 </html>
 """
 
+#: Other names of pages, which are counted under the first.
+_ALIASES = {"/subscriptionsz": "/subsz"}
+
 #: Switches of /healthz. Whatever they are set to, there is no stream that could be ill.
 _HEALTH_SWITCHES = ("js-enabled", "js-enabled-only", "js-server-only", "js-meta-only", "details")
 
@@ -147,7 +150,6 @@ class Pages:
             "/accountz": self._accountz,
             "/accstatz": self._accstatz,
             "/subsz": self._subsz,
-            "/subscriptionsz": self._subsz,
             "/routez": self._routez,
             "/leafz": self._leafz,
             "/gatewayz": self._gatewayz,
@@ -164,6 +166,7 @@ class Pages:
         """The answer to a request for a path with an optional query string."""
         path, _, query = target.partition("?")
         name = self._name(path)
+        name = _ALIASES.get(name, name)
         make = self._table.get(name)
         if make is None:
             return Page(404, TEXT, "404 page not found\n")
@@ -275,7 +278,8 @@ class Pages:
             explanation = self._source.explain(account, subject.encode())
         except KeyError:
             raise QueryError(f"Account {account} does not exist") from None
-        names = {row.cid: row.info().name for row in self._source.opened()}
+        cids = explanation.cids()
+        names = {row.cid: row.info().name for row in self._source.opened() if row.cid in cids}
         return _json(trace(explanation, self._source.stats(), names))
 
     def _topicsz(self, parameters: _Parameters) -> Page:
