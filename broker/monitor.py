@@ -20,11 +20,16 @@ from __future__ import annotations
 import socket
 import time
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 import h11
 
 from broker.monitorpages import HTML, JSON, TEXT, Page, Pages, Source
 from reactor import CloseReason, Listener, Reactor, Stream, StreamHandler
+from reactor.tls import TlsSession
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Monitor", "Source"]
 
@@ -43,15 +48,23 @@ _POLICY = (
 
 
 class Monitor:
-    """Listens from the moment it is made until `close`. Raises OSError if it cannot."""
+    """Listens from the moment it is made until `close`. Raises OSError if it cannot.
 
-    def __init__(self, reactor: Reactor, source: Source) -> None:
+    Speaks HTTP on ``http_port``; with certificates, ``tls``, it speaks HTTPS on ``https_port``
+    instead.
+    """
+
+    def __init__(
+        self, reactor: Reactor, source: Source, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         options = source.options
+        port = options.http_port if tls is None else options.https_port
         self.host = options.http_host or options.host
         self._reactor = reactor
+        self._tls = tls
         self._pages = Pages(source, reactor.now)
         self._visitors: set[Stream] = set()
-        self._listener = Listener(reactor, (self.host, max(options.http_port or 0, 0)), self._admit)
+        self._listener = Listener(reactor, (self.host, max(port or 0, 0)), self._admit)
         self.port = self._listener.port
 
     def close(self) -> None:
@@ -69,7 +82,8 @@ class Monitor:
         self._visitors.discard(stream)
 
     def _admit(self, sock: socket.socket, address: object) -> None:
-        stream = Stream(self._reactor, sock, Visitor(self), idle_timeout=IDLE_TIMEOUT)
+        tls = None if self._tls is None else TlsSession(self._tls, server_side=True)
+        stream = Stream(self._reactor, sock, Visitor(self), tls=tls, idle_timeout=IDLE_TIMEOUT)
         self._visitors.add(stream)
 
 

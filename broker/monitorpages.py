@@ -21,6 +21,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from importlib.resources import files
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -53,6 +54,7 @@ _Parameters = Mapping[str, str]
 
 #: Title and path of what the first page links to.
 _LINKS = (
+    ("Dashboard", "dashboard"),
     ("General", "varz"),
     ("Connections", "connz"),
     ("Accounts", "accountz"),
@@ -80,6 +82,9 @@ _INDEX = """<!DOCTYPE html>
 </body>
 </html>
 """
+
+#: Other names of pages, which are counted under the first.
+_ALIASES = {"/subscriptionsz": "/subsz"}
 
 #: Switches of /healthz. Whatever they are set to, there is no stream that could be ill.
 _HEALTH_SWITCHES = ("js-enabled", "js-enabled-only", "js-server-only", "js-meta-only", "details")
@@ -145,12 +150,12 @@ class Pages:
             "/accountz": self._accountz,
             "/accstatz": self._accstatz,
             "/subsz": self._subsz,
-            "/subscriptionsz": self._subsz,
             "/routez": self._routez,
             "/leafz": self._leafz,
             "/gatewayz": self._gatewayz,
             "/jsz": self._jsz,
             "/healthz": self._healthz,
+            "/dashboard": self._dashboard,
             "/metrics": self._metrics,
             "/flowz": self._flowz,
             "/trace": self._trace,
@@ -161,6 +166,7 @@ class Pages:
         """The answer to a request for a path with an optional query string."""
         path, _, query = target.partition("?")
         name = self._name(path)
+        name = _ALIASES.get(name, name)
         make = self._table.get(name)
         if make is None:
             return Page(404, TEXT, "404 page not found\n")
@@ -238,6 +244,9 @@ class Pages:
 
     # --- our own ----------------------------------------------------------------------------------
 
+    def _dashboard(self, parameters: _Parameters) -> Page:
+        return Page(200, HTML, (files("broker") / "pages" / "dashboard.html").read_text("utf-8"))
+
     def _metrics(self, parameters: _Parameters) -> Page:
         source, plane = self._source, self._source.plane
         connections = source.opened() if queries.boolean(parameters, "connections") else ()
@@ -269,7 +278,8 @@ class Pages:
             explanation = self._source.explain(account, subject.encode())
         except KeyError:
             raise QueryError(f"Account {account} does not exist") from None
-        names = {row.cid: row.info().name for row in self._source.opened()}
+        cids = explanation.cids()
+        names = {row.cid: row.info().name for row in self._source.opened() if row.cid in cids}
         return _json(trace(explanation, self._source.stats(), names))
 
     def _topicsz(self, parameters: _Parameters) -> Page:

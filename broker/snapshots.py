@@ -168,3 +168,8 @@ class Explanation:
     asks: bool
     plain: tuple[Recipient, ...] = ()
     picks: tuple[tuple[Recipient, ...], ...] = ()
+
+    def cids(self) -> set[int]:
+        """The connections that the message would reach, or might."""
+        members = (member for pick in self.picks for member in pick)
+        return {recipient.cid for recipient in (*self.plain, *members)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker import Broker
+from broker.config import Options
 from broker.monitor import UNREAD_LIMIT, Monitor, Visitor
 from broker.monitorpages import Page
+from broker.server import Server
 from broker.usage import resident_bytes
-from reactor import Stream
+from reactor import Reactor, Stream
 from reactor.testing import make_reactor, memory_socketpair
+from tests.support.certificates import CLIENT, SERVERS
+from tests.support.certificates import HOST as HOST_NAME
 from tests.support.raw_client import RawClient
 
 QUIET = b'CONNECT {"verbose":false}\r\n'
@@ -108,7 +113,9 @@ def test_counters_are_exact(broker: Broker) -> None:
 def test_requests_are_counted_by_page(broker: Broker) -> None:
     for target in ("/healthz", "/varz", "/varz?x=1", "/nowhere", "/connz?limit=1", "/"):
         get(broker, target)
-    expected = {"/": 1, "/connz": 1, "/healthz": 1, "/varz": 3}
+    for target in ("/subsz", "/subscriptionsz"):
+        get(broker, target)
+    expected = {"/": 1, "/connz": 1, "/healthz": 1, "/subsz": 2, "/varz": 3}
     assert expected == page(broker, "/varz")["http_req_stats"]
 
 
@@ -343,6 +350,31 @@ def test_visitors_are_shown_out_when_the_broker_stops() -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
     with client:
         assert b"" == client.recv(10)
+
+
+def test_with_certificates_the_monitor_speaks_https_and_nothing_else() -> None:
+    reactor = Reactor()
+    server = Server(reactor, Options(host="127.0.0.1", port=0, https_port=0))
+    monitor = Monitor(reactor, server, tls=SERVERS["TLSv1.3"])
+    thread = threading.Thread(target=reactor.run)
+    thread.start()
+    try:
+        request = b"GET /healthz HTTP/1.0\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", monitor.port), timeout=10) as plain:
+            plain.sendall(request)
+            assert b"HTTP" not in b"".join(iter(lambda: plain.recv(100), b""))
+        with (
+            socket.create_connection(("127.0.0.1", monitor.port), timeout=10) as sock,
+            CLIENT.wrap_socket(sock, server_hostname=HOST_NAME) as client,
+        ):
+            client.sendall(request)
+            received = b"".join(iter(lambda: client.recv(65536), b""))
+        assert received.endswith(b'{"status":"ok"}')
+    finally:
+        reactor.call_threadsafe(monitor.close)
+        reactor.call_threadsafe(reactor.stop)
+        thread.join(10)
+        reactor.close()
 
 
 # ------------------------------------------------------------------------------ a visitor in memory

@@ -102,6 +102,8 @@ def _plain(value: Any, cids: dict[int, int]) -> Any:
 def _value(name: str, item: Any, cids: dict[int, int]) -> Any:
     if name == "cid":
         return cids[item]
+    if name.startswith("subscriptions_list"):
+        return sorted(_plain(item, cids))  # nats-server's order is that of Go's maps: none
     if VOLATILE.fullmatch(name) or OWN.fullmatch(name):
         return "number" if isinstance(item, (int, float)) else type(item).__name__
     return _plain(item, cids)
@@ -125,6 +127,7 @@ def pair() -> Iterator[Pair]:
         "/connz?offset=1",
         "/connz?auth=1",
         "/connz?acc=$G&subs=detail",
+        "/connz?subs=1",
         "/connz?user=nobody",
         "/connz?mqtt_client=x",
         "/connz?limit=-3&offset=-5",
@@ -142,6 +145,7 @@ def pair() -> Iterator[Pair]:
         "/connz?offset=x&auth=y&state=z",
         "/subsz",
         "/subsz?test=foo",
+        "/subsz?subs=1&test=foo.a",
         "/subsz?test=a..b",
         "/subsz?test=foo.*",
         "/subsz?acc=NOPE&subs=1",
@@ -167,21 +171,6 @@ def pair() -> Iterator[Pair]:
 )
 def test_a_page_is_as_nats_servers(pair: Pair, target: str) -> None:
     real, ours = pair.ask(target)
-    assert real == ours
-
-
-def test_the_subscriptions_that_a_publish_reaches_are_as_nats_servers(pair: Pair) -> None:
-    real, ours = (
-        dict(body)["subscriptions_list"] for _, _, body in pair.ask("/subsz?subs=1&test=foo.a")
-    )
-    assert sorted(real) == sorted(ours)
-
-
-def test_the_listed_subjects_of_a_connection_are_as_nats_servers(pair: Pair) -> None:
-    real, ours = (
-        [sorted(dict(row)["subscriptions_list"]) for row in dict(body)["connections"]]
-        for _, _, body in pair.ask("/connz?subs=1")
-    )
     assert real == ours
 
 
