@@ -25,7 +25,16 @@ from typing import Any
 from broker import __version__
 from broker.config import Options, OptionsError
 
-__all__ = ["FLAGS", "PROGRAM", "Flag", "UsageError", "help_text", "parse", "version_text"]
+__all__ = [
+    "FLAGS",
+    "PROGRAM",
+    "Flag",
+    "Request",
+    "UsageError",
+    "help_text",
+    "parse",
+    "version_text",
+]
 
 #: The name of the console script, as messages show it.
 PROGRAM = "reactor-broker"
@@ -35,6 +44,20 @@ class UsageError(ValueError):
     """A command line that cannot be understood. The text names the flag and the mend; exit status
     2.
     """
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for: a text to ``show``, a ``signal`` to send (``COMMAND=WHO``), or
+    a broker with the ``options_given`` over those of the file ``config``, which is only tested if
+    ``test`` says so.
+    """
+
+    options_given: dict[str, Any]
+    show: str | None = None
+    signal: str | None = None
+    config: str | None = None
+    test: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +144,20 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             ),
             Flag(("P", "pid"), ("pid_file",), "FILE", "write the process id to this file", _text),
             Flag(
+                ("ports_file_dir",),
+                ("ports_file_dir",),
+                "DIR",
+                "write the ports to DIR/nats-server_PID.ports",
+                _text,
+            ),
+            Flag(
+                ("sl", "signal"),
+                ("signal",),
+                "WHAT[=PID]",
+                "tell a broker: ldm, stop, quit, term, reopen, reload",
+                _text,
+            ),
+            Flag(
                 ("backend",),
                 ("backend",),
                 "NAME",
@@ -172,8 +209,8 @@ FLAGS: dict[str, Flag] = {
 #: What nats-server has and we do not.
 # fmt: off
 ELSEWHERE = frozenset([
-    "ms", "https_port", "c", "config", "t", "sl", "signal", "client_advertise",
-    "ports_file_dir", "T", "logtime", "logtime_utc", "s", "syslog", "r", "remote_syslog", "VV",
+    "ms", "https_port", "c", "config", "t", "client_advertise",
+    "T", "logtime", "logtime_utc", "s", "syslog", "r", "remote_syslog", "VV",
     "DVV", "log_size_limit", "js", "jetstream", "sd", "store_dir", "tls", "tlscert", "tlskey",
     "tlsverify", "tlscacert", "routes", "cluster", "cluster_name", "no_advertise",
     "cluster_advertise", "connect_retries", "cluster_listen", "profile", "help_tls",
@@ -181,9 +218,8 @@ ELSEWHERE = frozenset([
 # fmt: on
 
 
-def parse(arguments: Sequence[str]) -> Options | str:
-    """Read a command line (without the program's name): options to start with, or a text to print
-    instead.
+def parse(arguments: Sequence[str]) -> Request:
+    """Read a command line (without the program's name).
 
     Raises:
         UsageError: a flag is unknown or its value unusable.
@@ -195,14 +231,16 @@ def parse(arguments: Sequence[str]) -> Options | str:
         if word == "--" and not rest:
             break
         if word == "--" or not word.startswith("-") or word == "-":
-            return _command(rest[0] if word == "--" else word)
+            return Request({}, show=_command(rest[0] if word == "--" else word))
         name, equals, text = word.lstrip("-").partition("=")
         flag = _find(word, name)
         value = _value(word, flag, text if equals else None, rest)
         if not flag.fields and value:
-            return _show(flag)
+            return Request({}, show=_show(flag))
         values.update(dict.fromkeys(flag.fields, value))
-    return _options(values)
+    signal = values.pop("signal", None)
+    _check(values)
+    return Request(values, signal=signal)
 
 
 def _command(word: str) -> str:
@@ -259,9 +297,9 @@ def _value(word: str, flag: Flag, text: str | None, rest: list[str]) -> Any:
         raise UsageError(f"{shown} cannot be {text!r}: {error}") from None
 
 
-def _options(values: dict[str, Any]) -> Options:
+def _check(values: dict[str, Any]) -> None:
     try:
-        return Options(**values)
+        Options(**values)
     except OptionsError as error:
         raise UsageError(f"{_flag_of(error.field)}: {error.message}") from None
 

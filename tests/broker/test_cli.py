@@ -13,9 +13,7 @@ from reactor.demux import available
 
 
 def options(*arguments: str) -> Options:
-    result = parse(arguments)
-    assert isinstance(result, Options)
-    return result
+    return Options(**parse(arguments).options_given)
 
 
 def refusal(*arguments: str) -> str:
@@ -74,12 +72,12 @@ def test_flags_set_options(arguments: list[str], expected: dict[str, object]) ->
     "arguments", [["-v"], ["--version"], ["version"], ["-p", "1", "-v"], ["--", "version"]]
 )
 def test_the_version_is_shown_instead_of_starting(arguments: list[str]) -> None:
-    assert f"reactor-broker: v{__version__}\n" == parse(arguments)
+    assert f"reactor-broker: v{__version__}\n" == parse(arguments).show
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["help"]])
 def test_help_is_shown_instead_of_starting(arguments: list[str]) -> None:
-    assert help_text() == parse(arguments)
+    assert help_text() == parse(arguments).show
 
 
 def test_a_switch_turned_off_asks_for_nothing() -> None:
@@ -147,4 +145,4 @@ def test_no_flag_is_both_ours_and_declared_missing() -> None:
 def test_every_flag_sets_fields_that_exist() -> None:
     fields = {field.name for field in dataclasses.fields(Options)}
     for flag in FLAGS.values():
-        assert set(flag.fields) <= fields
+        assert set(flag.fields) <= fields | {"signal"}
