@@ -20,9 +20,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import struct
 from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["remove_pid", "remove_ports", "write_pid", "write_ports"]
+__all__ = ["local_addresses", "remove_pid", "remove_ports", "write_pid", "write_ports"]
 
 
 def write_pid(path: str, pid: int | None = None) -> None:
@@ -81,4 +83,38 @@ def _place(path: str, text: str, trouble: str) -> None:
         if not special:
             with contextlib.suppress(OSError):
                 os.unlink(written)
-        raise OSError(error.errno, f"{trouble}: {error.strerror}: {path}") from error
+        explained = type(error)(f"{trouble}: {error.strerror}: {path}")
+        explained.errno = error.errno
+        raise explained from error
+
+
+#: Linux's number for the question which IPv4 address an interface has; see netdevice(7).
+_SIOCGIFADDR = 0x8915
+
+
+def local_addresses(host: str) -> list[str]:
+    """The addresses at which a listener on ``host`` can be reached from here.
+
+    That is itself, unless it is a wildcard: then one of each interface, this machine's own first.
+    """
+    if host == "::":
+        return ["::1"]
+    if host not in ("", "0.0.0.0"):
+        return [host]
+    found = ["127.0.0.1"]
+    with contextlib.suppress(ImportError, OSError):
+        found += [address for address in _interfaces() if address not in found]
+    return found
+
+
+def _interfaces() -> list[str]:
+    import fcntl
+
+    addresses = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            question = struct.pack("256s", name.encode()[:15])
+            with contextlib.suppress(OSError):  # it has none
+                answer = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, question)
+                addresses.append(socket.inet_ntoa(answer[20:24]))
+    return addresses
