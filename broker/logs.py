@@ -168,8 +168,8 @@ def configure(
 ) -> Logging:
     """Send the broker's and the reactor's lines to stderr, or append them to ``log_file``.
 
-    Or to ``syslog``: a socket's path, ``udp://HOST:PORT``, ``tcp://HOST:PORT``, or an empty text
-    for this machine's own.
+    Or to ``syslog``: a socket's path (``/dev/log`` is this machine's own), ``udp://HOST:PORT`` or
+    ``tcp://HOST:PORT``.
 
     Raises:
         OSError: the file cannot be opened for appending, or syslog not reached.
@@ -251,7 +251,8 @@ def _syslog(address: str) -> logging.Handler:
 
     scheme, found, where = address.partition("://")
     if not found:
-        return _named(SysLogHandler(address or "/dev/log"))
+        os.stat(address)  # the handler would only complain, line by line
+        return _named(SysLogHandler(address))
     kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
     host, _, port = where.rpartition(":") if ":" in where else (where, "", str(SYSLOG_UDP_PORT))
     if scheme not in kinds or not host or not port.isdigit():

@@ -187,4 +187,6 @@ def _show(field: str, value: Any) -> str | None:
         return "true" if value else "false"
     if value is None:
         return ""
-    return str(value) if isinstance(value, (int, float, str)) else None
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, (int, str)) else None

@@ -193,9 +193,12 @@ def _is_broker(path: str) -> bool:
         return True
     if not program.startswith((b"python", b"pypy")):
         return False
-    for at, word in enumerate(words[1:], 1):
+    rest = iter(words[1:])
+    for word in rest:
         if word == b"-m":
-            return words[at + 1 : at + 2] in ([b"broker"], [b"broker.__main__"])
-        if not word.startswith(b"-"):
+            return next(rest, b"") in (b"broker", b"broker.__main__")
+        if word in (b"-W", b"-X"):  # Python's own flags that take a value
+            next(rest, None)
+        elif not word.startswith(b"-"):
             return os.path.basename(word) == b"reactor-broker"
     return False
