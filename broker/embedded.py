@@ -21,18 +21,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from broker.auth import Authenticator, make_authenticator
 from broker.config import Options
 from broker.server import Server
 from broker.snapshots import BrokerStats, ConnectionInfo
 from reactor import Reactor
 from reactor.errors import ReactorClosedError
+
+if TYPE_CHECKING:
+    from broker.identity import Credentials, Identity
 
 __all__ = ["Broker"]
 
@@ -49,6 +55,11 @@ class Broker:
 
     ``settings`` are any further fields of `broker.Options`, for example ``user``, ``password``,
     ``token``, ``http_port``, ``max_payload``, ``ping_interval``, ``backend``, ``flow_capacity``.
+    ``config`` is the path of a configuration file, over which the settings that are given prevail.
+
+    ``auth`` decides who may come in: a function that is given the client's credentials and returns
+    an `broker.identity.Identity`, the name of an account, or whether it may. It is called in a
+    thread, as it may take its time; on the loop if ``auth_blocks`` is false.
 
     Thread-safety: without ``reactor``, every method may be called from any thread. With it, only
     from the thread in which that reactor runs.
@@ -56,18 +67,29 @@ class Broker:
     Raises:
         OptionsError: a setting is unusable.
         TypeError: there is no setting of that name.
+        OSError, ValueError: the configuration cannot be read, or says what cannot be.
     """
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
-        port: int = 4222,
+        host: str | None = None,
+        port: int | None = None,
         *,
+        config: str | os.PathLike[str] | None = None,
+        auth: Callable[[Credentials], Identity | str | bool | None] | None = None,
+        auth_blocks: bool = True,
         reactor: Reactor | None = None,
         **settings: Any,
     ) -> None:
         _check_names(settings)
-        self.options = Options(host=host, port=port, **settings)
+        for name, value in (("host", host), ("port", port)):
+            if value is not None:
+                settings[name] = value
+        self.options = _read(config, settings)
+        self._make_authenticator: Callable[[Options], Authenticator] = make_authenticator
+        if auth is not None:
+            self._make_authenticator = partial(make_authenticator, hook=auth, blocks=auth_blocks)
+            self._make_authenticator(self.options)  # what is wrong with it is wrong here
         if reactor is not None and self.options.backend is not None:
             raise TypeError("give a reactor or a backend, not both: a reactor has one already")
         self._lent = reactor
@@ -99,7 +121,7 @@ class Broker:
         if self._server is not None:
             raise RuntimeError("this broker runs already; stop it first")
         reactor = self._lent or Reactor(backend=self.options.backend)
-        server = Server(reactor, self.options)
+        server = Server(reactor, self.options, self._make_authenticator)
         try:
             server.start()
         except BaseException:
@@ -137,6 +159,32 @@ class Broker:
         if thread.is_alive():
             raise TimeoutError(f"the broker's thread did not end within {timeout} s")
 
+    def reload(self, **changes: Any) -> list[str]:
+        """Go on with some settings changed, without letting anybody go who may stay.
+
+        Returns a line for each change. Clients that would not be let in any more are closed.
+
+        Raises:
+            OptionsError, TypeError, ValueError, OSError: a setting is unusable; nothing changed.
+            ReloadRefused: one cannot be changed while the broker runs; nothing changed.
+            RuntimeError: it does not run.
+        """
+        _check_names(changes)
+        server = self._running()
+        new = self.options.replace(**changes)
+        lines = self._ask(lambda: server.reload(new))
+        self.options = new
+        return lines
+
+    def lame_duck(self, done: Callable[[], object] | None = None) -> None:
+        """Let no more clients in, tell those that are there, and send them away little by little.
+
+        Returns at once; ``done`` is called on the loop when the last one has gone. The broker then
+        runs on without clients until `stop`. Raises RuntimeError if it does not run.
+        """
+        server = self._running()
+        self._ask(lambda: server.lame_duck(done or _nothing))
+
     @property
     def running(self) -> bool:
         """Whether it was started and not stopped."""
@@ -161,8 +209,21 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """What to give to a client. Raises RuntimeError if the broker does not run."""
-        return f"nats://{_reachable(self.host)}:{self.port}"
+        """What to give to a client: ``tls://`` if clients have to use TLS, else ``nats://``.
+
+        Raises RuntimeError if the broker does not run.
+        """
+        secure = self.options.tls is not None and not self.options.allow_non_tls
+        return f"{'tls' if secure else 'nats'}://{_reachable(self.host)}:{self.port}"
+
+    @property
+    def ws_url(self) -> str | None:
+        """What to give to a client that speaks WebSocket, or None if there is no door for it.
+
+        Raises RuntimeError if the broker does not run.
+        """
+        urls = self._running().urls.get("websocket", ())
+        return urls[0] if urls else None
 
     def stats(self) -> BrokerStats:
         """The broker in numbers, at one moment. O(connections). Raises RuntimeError if it does not
@@ -200,6 +261,18 @@ class Broker:
             return answer.result(ANSWER_TIMEOUT)
         except (ReactorClosedError, FutureTimeout):
             raise RuntimeError("this broker was stopped while it was asked") from None
+
+
+def _nothing() -> None:
+    """What is done when nobody wants to know."""
+
+
+def _read(config: str | os.PathLike[str] | None, settings: dict[str, Any]) -> Options:
+    if config is None:
+        return Options(**{"host": "127.0.0.1", **settings})
+    from broker import conffile  # the grammar of files takes time to import
+
+    return conffile.load(os.fspath(config), settings)
 
 
 def _answer(answer: Future[T], question: Callable[[], T]) -> None:

@@ -1,8 +1,8 @@
-"""The server: a listener, the connections it accepts, and what they share.
+"""The server: the connections that come through its doors, and what they share.
 
 The idea: one reactor, one data plane, one switchboard; every client is a `Connection` between them.
 What this class adds is what concerns all of them: who may come in, when output leaves, who is too
-slow, and an orderly end.
+slow, new settings for everybody, and an orderly end.
 
 When output leaves: anything that may cause output calls `before_input`, which asks the reactor for
 one flush at the end of the turn. That flush moves what each link has queued to its stream, and the
@@ -13,49 +13,65 @@ Who is too slow: the data plane counts what a link has queued, together with wha
 holds, and one that exceeds ``max_pending`` is closed in the same turn; one that takes nothing for
 ``write_deadline`` seconds is found by `broker.laggards`. Nobody else is ever made to wait for it.
 
-Invariants: a connection is in `_open` until its session ends, and in `_streams` until its stream
-ends; counters never go down; after `close` has called back, no descriptor of this server is left
-open but the reactor's own.
+How it ends: the doors close first. Then everything that had arrived by that time is read and
+settled, then every client gets what it is owed, then its connection is closed; both have a bound in
+time. So what a client sent before it could know is not lost, and neither is an answer.
 
-Neighbours: `broker.embedded` and `broker.__main__` make one; `broker.monitor` shows it. Loop thread
-only.
+Invariants: a connection is in the census until its session ends, and in `_streams` until its stream
+ends; after `close` has called back, no descriptor of this server is left open but the reactor's
+own.
+
+Neighbours: `broker.embedded` and `broker.__main__` make one; `broker.doors` lets in,
+`broker.census` counts, `broker.lameduck` and `broker.reloading` do what their names say,
+`broker.monitor` shows it all. Loop thread only.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import sys
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from broker import __version__
-from broker.auth import make_authenticator
+from broker import __version__, codec
+from broker.auth import Authenticator, make_authenticator
 from broker.blocks import DEFAULT_ACCOUNT
+from broker.census import Census
 from broker.config import Options
-from broker.connection import SLOW, Connection
+from broker.connection import Connection
+from broker.doors import Doors
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo
+from broker.hooks import Observer, Silent
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import DEFAULT_ZONE, Switchboard
-from reactor import Listener, Reactor, Timer
+from broker.workers import Workers
+from reactor import Reactor, Timer
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
 from reactor.stream import SocketLike
 
 if TYPE_CHECKING:
+    import ssl
+
     from broker.connz import Row
-    from broker.monitor import Monitor
+    from broker.lameduck import LameDuck
     from broker.topics import Topics
 
 __all__ = ["Server"]
+
+#: Seconds in which what clients had sent before a close is still settled.
+DRAIN_GRACE = 1.0
+
+#: Seconds between two looks at those that are not settled yet.
+DRAIN_LOOK = 0.01
 
 #: Seconds that clients get to take what they are owed when the server closes.
 CLOSE_GRACE = 2.0
@@ -65,9 +81,20 @@ class Server:
     """A broker on a reactor. Made silent; `start` makes it listen, `close` ends it for good.
 
     One reactor may carry several servers. What cannot be served is refused by `Options` already.
+    ``options``, ``info``, ``tls`` and ``authenticator`` are what new connections get; only
+    `broker.reloading` changes them. ``observer`` is told what happens to connections;
+    ``make_authenticator`` says who may come in by which options.
     """
 
-    def __init__(self, reactor: Reactor, options: Options) -> None:
+    observer: Observer
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        options: Options,
+        make_authenticator: Callable[[Options], Authenticator] = make_authenticator,
+    ) -> None:
+        self.make_authenticator = make_authenticator
         self.reactor = reactor
         self.options = options
         self.server_id = _make_id()
@@ -85,25 +112,25 @@ class Server:
         )
         self.switchboard = Switchboard(self.plane)
         self.authenticator = make_authenticator(options)
-        self.info = self._make_info()
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
+        self.tls: ssl.SSLContext | None = None
+        self.workers = Workers(reactor)
+        self.observer = Silent()
+        self.census = Census(reactor, options.closed_ring)
+        self.info = self.make_info()
 
-        self._listener: Listener | None = None
-        self._monitor: Monitor | None = None
-        self._open: dict[int, Connection] = {}
+        self._doors = Doors(reactor, self)
         self._streams: dict[int, Connection] = {}
-        self._closed: deque[ConnectionInfo] = deque(maxlen=options.closed_ring)
         self._cids = 0
-        self._slow = self._stale = 0
-        self._clock_offset = time.time() - reactor.clock.now()
-        self._started = self.wall(reactor.clock.now())
 
         self._flusher = Flusher(self._flush)
         self._settler = Flusher(self._settle)
         self._flushed: list[Connection] = []
         self._laggards = Laggards(reactor, options.write_deadline, self._cut_short)
 
+        self._lame_duck: LameDuck | None = None
         self._closing = False
+        self._closed = False
         self._when_closed: list[Callable[[], object]] = []
         self._grace: Timer | None = None
 
@@ -117,48 +144,29 @@ class Server:
         logger.debug("  Python:   %s", _python_version())
         logger.info("  Name:     %s", self.name)
         logger.info("  ID:       %s", self.server_id)
+        options = self.options
+        if options.config_file is not None:
+            logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
 
     def start(self) -> None:
         """Listen for clients, and for the monitor's visitors if the options want that.
 
         Raises:
-            OSError: an address or port cannot be listened on; nothing is left open then.
+            OSError: an address or port cannot be listened on, or a certificate not be read; nothing
+                is left open then.
+            ValueError: a certificate and its key do not fit.
         """
-        options = self.options
-        try:
-            if options.http_port is not None:
-                self._monitor = self._start_monitor()
-            self._listener = self._listen()
-        except BaseException:
-            if self._monitor is not None:
-                self._monitor.close()
-            raise
-        self.port = self._listener.port
-        self.info = self._make_info()
-        logger.info("Listening for client connections on %s", _address(options.host, self.port))
+        if self.options.tls is not None:
+            from broker.tlscontext import server_context  # ssl is slow to import
+
+            self.tls = server_context(self.options.tls)
+        self._doors.open()
+        self.port = self._doors.port
+        self.info = self.make_info()
         logger.info("Server is ready")
 
-    def _listen(self) -> Listener:
-        options = self.options
-        port = max(options.port, 0)  # -1 asks for any free port, as 0 does
-        try:
-            return Listener(self.reactor, (options.host, port), self.admit, backlog=options.backlog)
-        except OSError as error:
-            where = _address(options.host, port)
-            raise _explained(f"Error listening on port: {where}", error) from error
-
-    def _start_monitor(self) -> Monitor:
-        from broker.monitor import Monitor  # h11 and friends take longer to import than to use
-
-        try:
-            monitor = Monitor(self.reactor, self)
-        except OSError as error:
-            trouble = "Can't start monitoring: can't listen to the monitor port"
-            raise _explained(trouble, error) from error
-        logger.info("Starting http monitor on %s", _address(monitor.host, monitor.port))
-        return monitor
-
-    def _make_info(self) -> ServerInfo:
+    def make_info(self) -> ServerInfo:
+        """What new clients are told of us, by the present options."""
         return ServerInfo(
             server_id=self.server_id,
             server_name=self.name,
@@ -179,7 +187,7 @@ class Server:
         """
         self._cids += 1
         limit = self.options.max_connections
-        refused = 0 < limit <= len(self._open)
+        refused = 0 < limit <= len(self.census)
         try:
             connection = Connection(self, self._cids, sock, address, refused=refused)
         except DescriptorLimitError as error:
@@ -190,23 +198,32 @@ class Server:
             return
         self._streams[connection.cid] = connection
         if not refused:
-            self._open[connection.cid] = connection
+            self.census.came(connection)
 
     def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
-        """Count the end of a session and keep its record."""
-        self._open.pop(connection.cid, None)
+        """Count the end of a session, keep its record, and tell the observer."""
         self._laggards.forget(connection)
-        self._closed.append(record)
-        if reason == Closed.STALE_CONNECTION.value:
-            self._stale += 1
-        elif reason in _SLOW_REASONS:
-            self._slow += 1
+        self.census.went(connection, record)
+        self.observer.ended(record, connection.session.identity is not None)
 
     def gone(self, connection: Connection) -> None:
         """Forget a connection whose stream has ended."""
         self._streams.pop(connection.cid, None)
         if self._closing and not self._streams:
             self._finish_closing()
+
+    def cids(self) -> Sequence[int]:
+        """The numbers of the open connections, in ascending order."""
+        return [connection.cid for connection in self.census.connections()]
+
+    def dismiss(self, cid: int) -> bool:
+        """Close a connection after what it is owed. Returns whether there was one."""
+        connection = self.census.find(cid)
+        if connection is None:
+            return False
+        self.before_input()
+        connection.session.close(Closed.SERVER_SHUTDOWN)
+        return True
 
     # --- output ---------------------------------------------------------------------------------
 
@@ -247,26 +264,86 @@ class Server:
         self.before_input()
         connection.session.close(Closed.SLOW_CONSUMER_DEADLINE)
 
-    # --- ending ---------------------------------------------------------------------------------
+    def set_write_deadline(self, seconds: float) -> None:
+        """From now on, show out whoever takes nothing for so long. O(connections)."""
+        self._laggards.close()
+        self._laggards = Laggards(self.reactor, seconds, self._cut_short)
+        for connection in self._streams.values():
+            self._laggards.note(connection)
+
+    # --- leaving --------------------------------------------------------------------------------
+
+    def reload(self, options: Options) -> list[str]:
+        """Go on with other settings; returns what to log about it. See `reloading.apply`."""
+        from broker.reloading import apply
+
+        return apply(self, options)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is in lame duck mode."""
+        return self._lame_duck is not None
+
+    def lame_duck(self, done: Callable[[], object]) -> None:
+        """Let nobody in any more and send everybody away little by little; then call ``done``.
+
+        How fast, the options say. Does nothing if that is under way already, or the server closes.
+        """
+        if self._closing or self._lame_duck is not None:
+            return
+        from broker.lameduck import LameDuck  # needed once in a broker's life, if at all
+
+        options = self.options
+        self._lame_duck = LameDuck(
+            self.reactor, self, options.lame_duck_duration, options.lame_duck_grace, done
+        )
+        self.observer.lame_duck()
+        self._lame_duck.begin()
+
+    def tell_lame_duck(self) -> None:
+        """Send every client that understands it an INFO which says that we are about to leave."""
+        self.before_input()
+        told = dataclasses.replace(self.info, ldm=True, connect_urls=())
+        for connection in self.census.connections():
+            session = connection.session
+            if session.identity is not None and session.options.protocol >= 1:
+                line = told.json(connection.cid, connection.ip)
+                self.plane.send(session.link, codec.info_line(line))
+
+    def stop_listening(self) -> None:
+        """Let no more clients in; the monitor stays. Idempotent."""
+        self._doors.close_to_clients()
 
     def close(self, then: Callable[[], object] | None = None) -> None:
         """Stop listening, close every connection after what it is owed, then call ``then``.
 
-        Clients that do not take what they are owed are cut off after `CLOSE_GRACE` seconds. May be
-        called again: every ``then`` is called, in a later turn.
+        What had arrived before is settled first, for at most `DRAIN_GRACE` seconds. Clients that do
+        not take what they are owed are cut off `CLOSE_GRACE` seconds later. May be called again:
+        every ``then`` is called, in a later turn.
         """
         if then is not None:
             self._when_closed.append(then)
+        if self._closed:
+            self._finish_closing()
         if self._closing:
-            if self._grace is None:
-                self._finish_closing()
             return
         self._closing = True
-        if self._listener is not None:
-            self._listener.close()
-        if self._monitor is not None:
-            self._monitor.close()
+        if self._lame_duck is not None:
+            self._lame_duck.cancel()
+        self._doors.close()
+        self.observer.closing()
+        until = self.reactor.now() + DRAIN_GRACE
+        # Before a deferred call of the next turn, every socket is looked at once more.
+        self.reactor.call_soon(lambda: self._drain(until))
+
+    def _drain(self, until: float) -> None:
+        """Wait for those whose input is held back because there is more of it than fits a turn."""
+        if self.reactor.now() < until and any(map(_busy, self.census.connections())):
+            self._grace = self.reactor.call_later(DRAIN_LOOK, lambda: self._drain(until))
+            return
+        self.workers.close()
         self._grace = self.reactor.call_later(CLOSE_GRACE, self._cut_off)
+        self.before_input()
         for connection in tuple(self._streams.values()):
             connection.session.close(Closed.SERVER_SHUTDOWN)
         if not self._streams:
@@ -278,7 +355,9 @@ class Server:
             connection.stream.abort()
 
     def _finish_closing(self) -> None:
+        self._closed = True
         self._laggards.close()
+        self.workers.close()
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -291,19 +370,24 @@ class Server:
     @property
     def http_port(self) -> int | None:
         """The monitor's port, or None if there is no monitor."""
-        return None if self._monitor is None else self._monitor.port
+        return self._doors.http_port
+
+    @property
+    def urls(self) -> Mapping[str, Sequence[str]]:
+        """Where it listens, as URLs: of kind ``nats``, ``monitoring`` and ``websocket``."""
+        return self._doors.urls
 
     def wall(self, moment: float) -> float:
         """The wall-clock time of a moment on the reactor's clock, by the offset at our start."""
-        return moment + self._clock_offset
+        return self.census.wall(moment)
 
     def opened(self) -> Iterable[Row]:
         """The open connections, in the order of their cids."""
-        return self._open.values()
+        return self.census.opened()
 
     def closed(self) -> Iterable[Row]:
         """Records of the last connections that ended, the oldest first."""
-        return self._closed
+        return self.census.closed()
 
     def accounts(self) -> Iterable[AccountInfo]:
         """The accounts: so far the one of everybody, whose numbers are the broker's."""
@@ -333,31 +417,11 @@ class Server:
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
-        counted = self.plane.stats()
-        return BrokerStats(
-            server_id=self.server_id,
-            server_name=self.name,
-            version=self.info.version,
-            host=self.options.host,
-            port=self.port,
-            http_host=self._monitor.host if self._monitor is not None else self.options.host,
-            http_port=self.http_port or 0,
-            start=self._started,
-            now=self.wall(self.reactor.clock.now()),
-            connections=len(self._open),
-            total_connections=self._cids,
-            in_msgs=counted.in_msgs,
-            in_bytes=counted.in_bytes,
-            out_msgs=counted.out_msgs,
-            out_bytes=counted.out_bytes,
-            subscriptions=len(self.switchboard),
-            slow_consumers=self._slow,
-            stale_connections=self._stale,
-            flows=len(self.plane.flows),
-        )
+        return self.census.stats(self, self._cids)
 
 
-_SLOW_REASONS = frozenset(reason.value for reason in SLOW)
+def _busy(connection: Connection) -> bool:
+    return connection.session.identity is not None and not connection.stream.stats().reading
 
 
 def _make_id() -> str:
@@ -367,14 +431,3 @@ def _make_id() -> str:
 
 def _python_version() -> str:
     return ".".join(map(str, sys.version_info[:3]))
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _explained(trouble: str, error: OSError) -> OSError:
-    """The same error with what we were about to do in front of it, and its number kept."""
-    explained = type(error)(f'{trouble}, "{error.strerror or error}"')
-    explained.errno = error.errno
-    return explained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,26 +12,40 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-from broker import __version__
+import broker as broker_package
+from broker import __version__, files
+from broker.__main__ import Process
+from broker.cli import Request
+from broker.config import Options
+from broker.logs import configure
 from reactor.demux import available
+from reactor.testing import make_reactor
 from tests.support.raw_client import RawClient
 
 DEADLINE = 20.0
 ROOT = Path(__file__).resolve().parents[2]
+PROTOCOL_1 = b'CONNECT {"verbose":false,"protocol":1}\r\n'
 
 
 class Program:
     """``python -m broker`` with its log so far."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, environ: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-W", "error", "-m", "broker", "-a", "127.0.0.1", *flags]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environ or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.lines: list[str] = []
 
@@ -54,8 +69,8 @@ class Program:
 
 
 @contextlib.contextmanager
-def running(*flags: str) -> Iterator[Program]:
-    program = Program(*flags)
+def running(*flags: str, environ: dict[str, str] | None = None) -> Iterator[Program]:
+    program = Program(*flags, environ=environ)
     try:
         yield program
     finally:
@@ -101,7 +116,8 @@ def test_it_says_what_it_does_in_nats_servers_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "name"), [(signal.SIGINT, "interrupt"), (signal.SIGTERM, "terminated")]
+    ("number", "name"),
+    [(signal.SIGINT, "interrupt"), (signal.SIGTERM, "terminated"), (signal.SIGQUIT, "quit")],
 )
 def test_a_signal_ends_it_in_good_order(number: signal.Signals, name: str) -> None:
     with running("-p", "-1") as program, RawClient(program.port()) as client:
@@ -196,10 +212,7 @@ def test_a_pid_file_that_cannot_be_written_is_a_fatal_line_and_status_1(tmp_path
 def test_a_log_file_takes_the_lines(tmp_path: Path) -> None:
     path = tmp_path / "broker.log"
     with running("-p", "-1", "-l", str(path)) as program:
-        end = time.monotonic() + DEADLINE
-        while not (path.exists() and "Server is ready" in path.read_text()):
-            assert time.monotonic() < end, "the log file does not say that the server is ready"
-            os.sched_yield()
+        wait_for(lambda: path.exists() and "Server is ready" in path.read_text())
         program.process.send_signal(signal.SIGTERM)
         out, err = program.process.communicate(timeout=DEADLINE)
     assert ("", "") == (out, err)
@@ -234,3 +247,265 @@ def test_every_backend_can_be_chosen(backend: str) -> None:
         assert backend == program.read_until(r"  Backend:  (\w+)")[1]
         with RawClient(program.port()) as client:
             assert [] == client.ask(b'CONNECT {"verbose":false}\r\n')
+
+
+# ------------------------------------------------------------------------------------- signals
+
+
+def test_a_signal_that_reloads_needs_a_file_and_harms_nobody_without_one() -> None:
+    with running("-p", "-1") as program, RawClient(program.port()) as client:
+        client.ask(b'CONNECT {"verbose":false}\r\n')
+        program.process.send_signal(signal.SIGHUP)
+        program.read_until('Trapped "hangup" signal')
+        program.read_until(
+            r"\[ERR\] Failed to reload server configuration: can only reload config when a file is "
+            "provided using -c or --config"
+        )
+        assert [] == client.ask(b"")
+
+
+def test_a_log_file_that_was_moved_is_opened_anew_on_demand(tmp_path: Path) -> None:
+    path, old = tmp_path / "log", tmp_path / "log.1"
+    ready = tmp_path / "pid"
+    with running("-p", "-1", "-l", str(path), "-P", str(ready)) as program:
+        wait_for(lambda: path.exists() and "Server is ready" in path.read_text())
+        path.rename(old)
+        program.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: path.exists() and "File log re-opened" in path.read_text())
+        program.process.send_signal(signal.SIGTERM)
+        program.process.communicate(timeout=DEADLINE)
+    assert old.read_text().splitlines()[-1].endswith("Server is ready")
+    assert path.read_text().splitlines()[-1].endswith("Server Exiting..")
+
+
+def test_without_clients_lame_duck_mode_ends_it_at_once() -> None:
+    with running("-p", "-1") as program:
+        program.read_until("Server is ready")
+        status, lines = program.end(signal.SIGUSR2)
+    assert 0 == status
+    expected = [
+        'Trapped "user defined signal 2" signal',
+        "Entering lame duck mode, stop accepting new clients",
+        "Initiating Shutdown...",
+        "Server Exiting..",
+    ]
+    assert expected == [line[6:] for line in lines]
+
+
+def test_a_lame_duck_tells_its_clients_takes_no_new_ones_and_heeds_an_interrupt_only() -> None:
+    with running("-p", "-1") as program:
+        port = program.port()
+        with RawClient(port) as client:
+            assert [] == client.ask(PROTOCOL_1)
+            program.process.send_signal(signal.SIGUSR2)
+            # The first of these is the one that follows the first PING.
+            assert b'"ldm":true' in client.read_frames(2)[1]
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+            program.process.send_signal(signal.SIGTERM)
+            program.read_until('Trapped "terminated" signal')
+            assert [] == client.ask(b"")
+            status, lines = program.end(signal.SIGINT)
+    assert (0, "Server Exiting..") == (status, lines[-1][6:])
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("quit", 0), ("term", 0), ("stop", -signal.SIGKILL), ("ldm", 0)]
+)
+def test_a_running_broker_can_be_told_by_another_call(
+    tmp_path: Path, command: str, status: int
+) -> None:
+    path = tmp_path / "pid"
+    with running("-p", "-1", "-P", str(path)) as program:
+        program.read_until("Server is ready")
+        told = run("--signal", f"{command}={path}")
+        assert (0, "", "") == (told.returncode, told.stdout, told.stderr)
+        program.process.communicate(timeout=DEADLINE)
+        assert status == program.process.returncode
+
+
+def test_a_broker_that_is_not_there_cannot_be_told() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait(DEADLINE)
+    told = run("--signal", f"ldm={gone.pid}")
+    expected = f'reactor-broker: signal "ldm" {gone.pid}: no such process\n'
+    assert (1, expected) == (told.returncode, told.stderr)
+
+
+def test_whoever_started_it_as_a_service_is_told_how_it_is(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(DEADLINE)
+        manager.bind(str(tmp_path / "notify"))
+        with running("-p", "-1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as program:
+            expected = f"READY=1\nMAINPID={program.process.pid}"
+            assert expected == manager.recv(1000).decode()
+            program.process.send_signal(signal.SIGHUP)
+            assert manager.recv(1000).startswith(b"RELOADING=1\n")
+            assert b"READY=1" == manager.recv(1000)
+            program.process.send_signal(signal.SIGTERM)
+            assert b"STOPPING=1" == manager.recv(1000)
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+def test_the_ports_file_says_where_it_listens_and_goes_when_it_goes(tmp_path: Path) -> None:
+    with running("-p", "-1", "-m", "-1", "--ports_file_dir", str(tmp_path)) as program:
+        monitor = program.read_until(r"Starting http monitor on 127\.0\.0\.1:(\d+)")[1]
+        port = program.port()
+        path = tmp_path / f"nats-server_{program.process.pid}.ports"
+        wait_for(path.exists)
+        expected = {
+            "monitoring": [f"http://127.0.0.1:{monitor}"],
+            "nats": [f"nats://127.0.0.1:{port}"],
+        }
+        assert expected == json.loads(path.read_text())
+        program.end(signal.SIGTERM)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_pid_file_that_another_broker_took_over_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with running("-p", "-1", "-P", str(path)) as program:
+        program.read_until("Server is ready")
+        path.write_text("1")
+        program.end(signal.SIGTERM)
+    assert "1" == path.read_text()
+
+
+# ------------------------------------------------------------------------------------- reloads
+
+
+class Reloaded:
+    """The program in this process, with a file that the test has read for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        self.next: Options | Exception = Options(**settings)
+        conffile, reload = ModuleType("broker.conffile"), ModuleType("broker.reload")
+        conffile.load = self.load  # type: ignore[attr-defined] # a module made by hand
+        reload.plan = lambda old, new: SimpleNamespace(refused=())  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "broker.conffile", conffile)
+        monkeypatch.setitem(sys.modules, "broker.reload", reload)
+        monkeypatch.setattr(broker_package, "conffile", conffile, raising=False)
+        self.reactor = make_reactor()
+        self.log = configure()
+        request = Request({}, config="broker.conf")
+        self.process = Process(self.reactor, request, Options(**settings), self.log)
+
+    def load(self, path: str, flags: dict[str, Any]) -> Options:
+        assert ("broker.conf", {}) == (path, flags)
+        if isinstance(self.next, Exception):
+            raise self.next
+        return self.next
+
+
+@pytest.fixture
+def reload(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., list[str]]]:
+    made: list[Reloaded] = []
+
+    def reload(before: dict[str, Any], after: Options | Exception) -> list[str]:
+        if not made:
+            made.append(Reloaded(monkeypatch, **before))
+        made[0].next = after
+        made[0].process.reload()
+        return [line.partition("] ")[2][27:] for line in capsys.readouterr().err.splitlines()]
+
+    yield reload
+    for one in made:
+        one.process._remove_files()
+        one.process.log.close()
+        one.reactor.close()
+
+
+def test_a_reload_logs_each_change_and_then_the_digest(
+    reload: Callable[..., list[str]],
+) -> None:
+    after = Options(port=0, max_payload=1000, debug=True, digest="sha256:12")
+    expected = [
+        "[INF] Reloaded: max_payload = 1000",
+        "[INF] Reloaded: debug = true",
+        "[INF] Reloaded server configuration (sha256:12)",
+    ]
+    assert expected == reload({"port": 0}, after)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("f.conf:1:1: unknown field"), FileNotFoundError("no such file")]
+)
+def test_a_configuration_that_cannot_be_read_leaves_everything_as_it_was(
+    reload: Callable[..., list[str]], error: Exception
+) -> None:
+    expected = [f"[ERR] Failed to reload server configuration: {error}"]
+    assert expected == reload({"port": 0}, error)
+
+
+def test_a_reload_moves_the_files_and_the_log(
+    reload: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    files.write_pid(str(first))
+    folder, log = tmp_path / "ports", tmp_path / "log"
+    folder.mkdir()
+    reload({"port": 0}, Options(port=0, pid_file=str(first), ports_file_dir=str(folder)))
+    assert first.exists()
+    assert [f"nats-server_{os.getpid()}.ports"] == [path.name for path in folder.iterdir()]
+    assert [] == reload({}, Options(port=0, pid_file=str(second), log_file=str(log)))
+    assert (False, True) == (first.exists(), second.exists())
+    assert [] == list(folder.iterdir())
+    assert "Reloaded server configuration" in log.read_text()
+
+
+def test_a_log_or_a_pid_file_that_cannot_be_had_does_not_stop_a_reload(
+    reload: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "no" / "file")
+    lines = reload({"port": 0}, Options(port=0, pid_file=nowhere, log_file=nowhere, max_payload=9))
+    assert lines[0].startswith("[ERR] Going on with the old log: ")
+    assert lines[1].startswith("[ERR] Could not write pidfile: ")
+    assert "[INF] Reloaded: max_payload = 9" in lines
+
+
+# ------------------------------------------------------------------------------------- start-up
+
+#: Modules that a plain start has no use for, each of which would cost it milliseconds.
+NOT_AT_START = [
+    *("asyncio", "bcrypt", "difflib", "email", "h11", "http", "logging.handlers"),
+    *("multiprocessing", "nacl", "subprocess", "urllib.parse", "wsproto"),
+    *("broker.conf", "broker.lameduck", "broker.monitor", "broker.reloading", "broker.websocket"),
+]
+
+
+def test_a_plain_start_imports_nothing_that_it_does_not_use() -> None:
+    program = (
+        "import signal, sys\n"
+        "from broker.server import Server\n"
+        "from broker.__main__ import main\n"
+        "start = Server.start\n"
+        "def started(self):\n"
+        "    start(self)\n"
+        "    print(*sys.modules)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "Server.start = started\n"
+        "sys.exit(main(['-a', '127.0.0.1', '-p', '-1']))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert 0 == ended.returncode, ended.stderr
+    loaded = ended.stdout.split()
+    assert "broker.server" in loaded
+    assert [] == [name for name in NOT_AT_START if name in loaded]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        os.sched_yield()

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from broker.connection import Connection
-from broker.server import CLOSE_GRACE
+from broker.hooks import Silent
+from broker.server import CLOSE_GRACE, DRAIN_GRACE
 from broker.session import Session
+from broker.snapshots import ConnectionInfo
 from reactor.errors import DescriptorLimitError
 from tests.support.virtual_broker import QUIET, VirtualBroker, flood, slow_broker
 
@@ -218,3 +220,58 @@ def test_closing_leaves_no_timer_and_no_handle_behind() -> None:
     broker.reactor.settle()
     after = broker.reactor.stats()
     assert (before.handles, before.timers) == (after.handles, after.timers)
+
+
+def test_what_had_arrived_before_a_close_is_settled_even_if_it_takes_many_turns() -> None:
+    broker = VirtualBroker()
+    subscriber = broker.connect(QUIET + b"SUB a 1\r\n", capacity=1 << 20)
+    publisher = broker.connect(capacity=1 << 20)
+    # Each message is a subject of its own, so that each is an operation that Python settles.
+    publisher.socket.send(b"".join(b"PUB a.%d 0\r\n\r\nPUB a 1\r\nx\r\n" % n for n in range(1000)))
+    closed: list[str] = []
+    broker.reactor.call_soon(broker.server.close, lambda: closed.append("closed"))
+    broker.reactor.run_for(0.5)
+    assert 1000 == subscriber.take().count(b"MSG a 1 1\r\nx\r\n")
+    broker.reactor.settle()
+    assert ["closed"] == closed
+
+
+def test_closing_does_not_wait_for_a_client_that_never_stops_sending() -> None:
+    broker = VirtualBroker()
+    client = broker.connect()
+    client.connection.stream.pause_reading()  # as for one that always has more than fits a turn
+    closed: list[str] = []
+    broker.server.close(lambda: closed.append("closed"))
+    broker.reactor.run_for(DRAIN_GRACE - 0.1)
+    assert [] == closed
+    broker.reactor.run_for(0.2)
+    assert ["closed"] == closed
+
+
+def test_whoever_observes_is_told_of_the_end_while_messages_still_leave() -> None:
+    broker = VirtualBroker()
+    client = broker.connect(QUIET + b"SUB a 1\r\n")
+
+    class LastWords(Silent):
+        def closing(self) -> None:
+            client.socket.send(b"PUB a 3\r\nbye\r\n")
+
+    broker.server.observer = LastWords()
+    broker.server.close()
+    broker.reactor.settle()
+    assert b"MSG a 1 3\r\nbye\r\n" == client.take()
+
+
+def test_whoever_observes_is_told_of_each_end_and_whether_the_client_had_come_in() -> None:
+    broker = VirtualBroker(token="t")
+    told: list[tuple[str, bool]] = []
+
+    class Diary(Silent):
+        def ended(self, info: ConnectionInfo, authenticated: bool) -> None:
+            told.append((info.reason, authenticated))
+
+    broker.server.observer = Diary()
+    broker.connect(TOKEN).socket.close()
+    broker.reactor.settle()
+    broker.connect(b'CONNECT {"auth_token":"x"}\r\n').take()
+    assert [("Client Closed", True), ("Authentication Failure", False)] == told
