@@ -75,7 +75,7 @@ def _serve(reactor: Reactor, options: Options) -> int:
                 on_signal(reactor, number, lambda which: _end(reactor, server, which))
             server.start()
             reactor.run()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for certificates
         logger.critical("%s", error)
         return FAILED
     logger.info("Server Exiting..")

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import __version__
+from broker.blocks import TlsBlock
 from broker.config import Options, OptionsError
 
 __all__ = ["FLAGS", "PROGRAM", "Flag", "UsageError", "help_text", "parse", "version_text"]
@@ -156,6 +157,22 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
         ),
     ),
     (
+        "TLS",
+        (
+            Flag(("tls",), ("tls",), None, "encrypt, without asking for certificates", _boolean),
+            Flag(("tlscert",), ("tls",), "FILE", "the server's certificate (PEM)", _text),
+            Flag(("tlskey",), ("tls",), "FILE", "its private key (PEM)", _text),
+            Flag(
+                ("tlsverify",),
+                ("tls",),
+                None,
+                "encrypt, and ask clients for certificates",
+                _boolean,
+            ),
+            Flag(("tlscacert",), ("tls",), "FILE", "who vouches for clients (PEM)", _text),
+        ),
+    ),
+    (
         "Common",
         (
             Flag(("h", "help"), (), None, "show this message", _boolean),
@@ -172,11 +189,10 @@ FLAGS: dict[str, Flag] = {
 #: What nats-server has and we do not.
 # fmt: off
 ELSEWHERE = frozenset([
-    "ms", "https_port", "c", "config", "t", "sl", "signal", "client_advertise",
-    "ports_file_dir", "T", "logtime", "logtime_utc", "s", "syslog", "r", "remote_syslog", "VV",
-    "DVV", "log_size_limit", "js", "jetstream", "sd", "store_dir", "tls", "tlscert", "tlskey",
-    "tlsverify", "tlscacert", "routes", "cluster", "cluster_name", "no_advertise",
-    "cluster_advertise", "connect_retries", "cluster_listen", "profile", "help_tls",
+    "ms", "https_port", "c", "config", "t", "sl", "signal", "client_advertise", "ports_file_dir",
+    "T", "logtime", "logtime_utc", "s", "syslog", "r", "remote_syslog", "VV", "DVV",
+    "log_size_limit", "js", "jetstream", "sd", "store_dir", "routes", "cluster", "cluster_name",
+    "no_advertise", "cluster_advertise", "connect_retries", "cluster_listen", "profile", "help_tls",
 ])
 # fmt: on
 
@@ -201,7 +217,10 @@ def parse(arguments: Sequence[str]) -> Options | str:
         value = _value(word, flag, text if equals else None, rest)
         if not flag.fields and value:
             return _show(flag)
-        values.update(dict.fromkeys(flag.fields, value))
+        if flag.fields == ("tls",):
+            values.setdefault("tls", {})[flag.names[-1]] = value
+        else:
+            values.update(dict.fromkeys(flag.fields, value))
     return _options(values)
 
 
@@ -259,7 +278,23 @@ def _value(word: str, flag: Flag, text: str | None, rest: list[str]) -> Any:
         raise UsageError(f"{shown} cannot be {text!r}: {error}") from None
 
 
+def _tls(given: dict[str, Any]) -> TlsBlock | None:
+    """The TLS flags as one block; as with nats-server, files alone do not turn it on."""
+    verify = given.get("tlsverify", False)
+    if not (given.get("tls") or verify):
+        return None
+    for name, what in (("tlscert", "certificate"), ("tlskey", "private key")):
+        if name not in given:
+            raise UsageError(
+                f"TLS Server {what} must be present and valid; give {_spell(name)} FILE"
+            )
+    return TlsBlock(
+        given["tlscert"], given["tlskey"], ca_file=given.get("tlscacert"), verify=verify
+    )
+
+
 def _options(values: dict[str, Any]) -> Options:
+    values["tls"] = _tls(values.pop("tls", {}))
     try:
         return Options(**values)
     except OptionsError as error:

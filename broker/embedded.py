@@ -162,7 +162,17 @@ class Broker:
     @property
     def url(self) -> str:
         """What to give to a client. Raises RuntimeError if the broker does not run."""
-        return f"nats://{_reachable(self.host)}:{self.port}"
+        scheme = "nats" if self.options.tls is None else "tls"
+        return f"{scheme}://{_reachable(self.host)}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """What to give to a client that speaks WebSocket. Raises RuntimeError without one."""
+        block, port = self.options.websocket, self._running().websocket_port
+        if block is None or port is None:
+            raise RuntimeError("this broker has no websocket: give it a WebsocketBlock")
+        scheme = "ws" if block.tls is None else "wss"
+        return f"{scheme}://{_reachable(block.host or self.host)}:{port}"
 
     def stats(self) -> BrokerStats:
         """The broker in numbers, at one moment. O(connections). Raises RuntimeError if it does not

@@ -33,25 +33,34 @@ from typing import TYPE_CHECKING, Any
 
 from broker import __version__
 from broker.auth import make_authenticator
+from broker.blocks import WebsocketBlock
 from broker.config import Options
 from broker.connection import SLOW, Connection
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo
+from broker.hooks import Observer, Silent
+from broker.identity import Answer
+from broker.ingress import Meters
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import BrokerStats, ConnectionInfo
 from broker.switchboard import Switchboard
+from broker.transport import Entrance
 from reactor import Listener, Reactor, Timer
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
 from reactor.stream import SocketLike
 
 if TYPE_CHECKING:
+    import ssl
+
     from broker.connz import Row
     from broker.monitor import Monitor
+    from broker.owner import Topics, Workers
+    from broker.websocket import WebsocketListener
 
 __all__ = ["Server"]
 
@@ -83,9 +92,15 @@ class Server:
         )
         self.switchboard = Switchboard(self.plane)
         self.authenticator = make_authenticator(options)
+        self.tls: ssl.SSLContext | None = None
+        self.ingress = Meters(options.ingress)
+        self.observer: Observer = Silent()
+        self.workers: Workers = _NoWorkers()
+        self.topics: Topics | None = None
         self.info = self._make_info()
 
         self._listener: Listener | None = None
+        self._websocket: WebsocketListener | None = None
         self._monitor: Monitor | None = None
         self._open: dict[int, Connection] = {}
         self._streams: dict[int, Connection] = {}
@@ -122,17 +137,27 @@ class Server:
             OSError: an address or port cannot be listened on; nothing is left open then.
         """
         options = self.options
+        if options.tls is not None:
+            from broker.tlscontext import server_context
+
+            self.tls = server_context(options.tls)
         try:
             if options.http_port is not None:
                 self._monitor = self._start_monitor()
+            if options.websocket is not None:
+                self._websocket = self._start_websocket(options.websocket)
             self._listener = self._listen()
         except BaseException:
             if self._monitor is not None:
                 self._monitor.close()
+            if self._websocket is not None:
+                self._websocket.close()
             raise
         self.port = self._listener.port
         self.info = self._make_info()
         logger.info("Listening for client connections on %s", _address(options.host, self.port))
+        if options.tls is not None:
+            logger.info("TLS required for client connections")
         logger.info("Server is ready")
 
     def _listen(self) -> Listener:
@@ -155,7 +180,22 @@ class Server:
         logger.info("Starting http monitor on %s", _address(monitor.host, monitor.port))
         return monitor
 
+    def _start_websocket(self, block: WebsocketBlock) -> WebsocketListener:
+        from broker.websocket import WebsocketListener  # needs an extra, and wsproto takes 50 ms
+
+        try:
+            listener = WebsocketListener(self.reactor, self, block)
+        except OSError as error:
+            raise _explained("Unable to listen for websocket connections", error) from error
+        where = _address(listener.host, listener.port)
+        scheme = "ws" if block.tls is None else "wss"
+        logger.info("Listening for websocket clients on %s://%s", scheme, where)
+        if block.tls is None:
+            logger.warning("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!")
+        return listener
+
     def _make_info(self) -> ServerInfo:
+        tls, optional = self.options.tls, self.options.allow_non_tls
         return ServerInfo(
             server_id=self.server_id,
             server_name=self.name,
@@ -164,11 +204,14 @@ class Server:
             max_payload=self.options.max_payload,
             go=f"python{_python_version()}",
             auth_required=self.authenticator.required,
+            tls_required=tls is not None and not optional,
+            tls_verify=tls is not None and (tls.verify or tls.verify_and_map),
+            tls_available=tls is not None and optional,
         )
 
     # --- connections ----------------------------------------------------------------------------
 
-    def admit(self, sock: SocketLike, address: Any) -> None:
+    def admit(self, sock: SocketLike | Entrance, address: Any) -> None:
         """Serve a connected socket, which is ours from now on; ``address`` is its peer's.
 
         The listener calls this. So may whoever has a socket that came another way: one end of a
@@ -261,6 +304,8 @@ class Server:
         self._closing = True
         if self._listener is not None:
             self._listener.close()
+        if self._websocket is not None:
+            self._websocket.close()
         if self._monitor is not None:
             self._monitor.close()
         self._grace = self.reactor.call_later(CLOSE_GRACE, self._cut_off)
@@ -289,6 +334,11 @@ class Server:
     def http_port(self) -> int | None:
         """The monitor's port, or None if there is no monitor."""
         return None if self._monitor is None else self._monitor.port
+
+    @property
+    def websocket_port(self) -> int | None:
+        """The port for WebSockets, or None if there is none."""
+        return None if self._websocket is None else self._websocket.port
 
     def wall(self, moment: float) -> float:
         """The wall-clock time of a moment on the reactor's clock, by the offset at our start."""
@@ -326,6 +376,14 @@ class Server:
             stale_connections=self._stale,
             flows=len(self.plane.flows),
         )
+
+
+class _NoWorkers:
+    """No threads: nobody can be asked."""
+
+    def consult(self, question: Callable[[], Answer], then: Callable[[Answer], object]) -> bool:
+        """Too many are waiting."""
+        return False
 
 
 _SLOW_REASONS = frozenset(reason.value for reason in SLOW)
