@@ -9,12 +9,15 @@ Used by tests/broker.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from broker.config import Options
 from broker.connection import Connection
 from broker.server import Server
+from broker.tlscontext import server_context
 from reactor.testing import MemorySocket, VirtualReactor, make_reactor, memory_socketpair
+from reactor.tls import TlsSession
 
 _made: list[VirtualBroker] = []
 
@@ -34,7 +37,10 @@ class VirtualBroker:
 
     def __init__(self, **settings: Any) -> None:
         self.reactor: VirtualReactor = make_reactor()
-        self.server = Server(self.reactor, Options(**settings))
+        options = Options(**settings)
+        self.server = Server(self.reactor, options)
+        if options.tls is not None:
+            self.server.tls = server_context(options.tls)  # which `start` would do
         self._ports = 5000
         _made.append(self)
 
@@ -113,6 +119,29 @@ class VirtualClient:
             return False
         except ConnectionResetError:
             return True
+
+
+class VirtualTls:
+    """A client that speaks TLS by way of ``client``; ``context`` is what it trusts and shows."""
+
+    def __init__(self, client: VirtualClient, context: ssl.SSLContext) -> None:
+        self.client = client
+        self.session = TlsSession(context, server_side=False, server_hostname="localhost")
+
+    def shake(self) -> None:
+        """Do the handshake, as far as the server goes along with it."""
+        for _ in range(4):
+            self.session.handshake()
+            self.client.send(self.session.output())
+            self.session.feed(self.client.take())
+
+    def ask(self, data: bytes = b"") -> bytes:
+        """Send, and return what comes of it, all in TLS."""
+        if data:
+            self.session.write(data)
+        self.client.send(self.session.output())
+        self.session.feed(self.client.take())
+        return self.session.read(1 << 20)
 
 
 def flood(publisher: VirtualClient, messages: int, size: int = 1000) -> None:
