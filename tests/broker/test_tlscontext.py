@@ -78,13 +78,13 @@ def test_the_digest_is_that_of_the_public_key_as_another_library_finds_it(tmp_pa
 def test_a_file_that_is_not_there_is_named(field: str, tmp_path: Path) -> None:
     block = tls_files.block(tmp_path)
     missing = str(tmp_path / "nowhere.pem")
-    with pytest.raises(FileNotFoundError, match="cannot read the TLS file .*nowhere.pem"):
+    with pytest.raises(FileNotFoundError, match=r"cannot read the TLS file .*nowhere\.pem"):
         server_context(type(block)(**{**vars(block), field: missing}))
 
 
 def test_an_authority_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     block = tls_files.block(tmp_path, verify=True, ca_file=str(tmp_path / "nobody.pem"))
-    with pytest.raises(FileNotFoundError, match="nobody.pem"):
+    with pytest.raises(FileNotFoundError, match=r"nobody\.pem"):
         server_context(block)
 
 
