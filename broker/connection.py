@@ -11,13 +11,20 @@ publisher cannot keep the others waiting, and nothing is read that cannot be wor
 What happens to output: sessions and deliveries queue it at the link; `push` moves it to the stream,
 once a turn, called by the server's flusher. Nobody else writes to the stream.
 
+How it begins: greeted with INFO at once, or by whatever order TLS wants (`broker.tlsdoor`), or
+after an upgrade from HTTP (an `Entrance`). What it then writes to is a `Transport`; it never asks
+which.
+
+When it pauses: reading stops while the session has more to do than a turn allows, while a thread is
+asked who the client is, and while the client owes for what it sent (`broker.ingress`). Each has a
+bit, and reading goes on when none is set.
+
 How it ends: by the peer (`on_eof`, `on_close`) or by the session (`close`). Either way the session
 ends at once, with its subscriptions; the stream may live a little longer to send what is owed. A
 slow consumer gets no such time: what it has not taken is the problem.
 
-Timers: one per connection for PING, set anew each time it fires. With 10,000 of them a firing costs
-less than 8 us, its turn of the loop included, and each fires once in two minutes: less than a
-millisecond a second for all. A wheel that groups them would save a part of that and cost a page.
+Timers: one per connection for PING, set anew each time it fires; 10,000 of them cost less than a
+millisecond a second.
 
 Neighbours: `broker.server` makes and owns connections, and is their `Owner`. Loop thread only.
 """
@@ -26,29 +33,32 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
-from broker.auth import Authenticator
-from broker.config import Options
 from broker.errors import CONNECTIONS_EXCEEDED, Closed
-from broker.handshake import ServerInfo
+from broker.identity import Answer, Credentials, Identity
+from broker.ingress import Toll
+from broker.labels import credentials, explained, label, record
 from broker.link import Link
 from broker.logs import TRACE, logger
-from broker.plane import DataPlane
+from broker.owner import Owner
 from broker.session import Session
-from broker.snapshots import ConnectionInfo, SubscriptionInfo
-from broker.switchboard import Subscription, Switchboard
+from broker.snapshots import ConnectionInfo
+from broker.tlsdoor import Beginning, Way, way
+from broker.transport import Client, Entrance, Transport
 from broker.wiretap import Wiretap
-from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
+from reactor import CloseKind, CloseReason, Stream, Timer
 from reactor.stream import SocketLike
 
-if TYPE_CHECKING:
-    from broker.topics import Topics
-
-__all__ = ["SLOW", "Connection", "Owner"]
+__all__ = ["SLOW", "Connection"]
 
 #: The ends of those who did not take what they were sent.
 SLOW = frozenset({Closed.SLOW_CONSUMER_PENDING, Closed.SLOW_CONSUMER_DEADLINE})
+
+#: The ends of those who were not let in.
+_UNKNOWN = frozenset({Closed.AUTHENTICATION_FAILURE, Closed.AUTHENTICATION_TIMEOUT})
 
 #: The reason shown for a connection that was closed because of a mistake of ours.
 INTERNAL_ERROR = "Internal Error"
@@ -60,64 +70,67 @@ _ENDS = {
     CloseKind.SHUTDOWN: Closed.SERVER_SHUTDOWN,
 }
 
+# Reasons not to read, as bits of `_paused`.
+_BUSY: Final = 1  # the session has not worked off what it has
+_ASKING: Final = 2  # somebody is being asked, or a refusal is held back
+_OWING: Final = 4  # the client has sent more than it may
 
-class Owner(Protocol):
-    """What a connection needs of the server."""
-
-    reactor: Reactor
-    options: Options
-    plane: DataPlane
-    switchboard: Switchboard
-    authenticator: Authenticator
-    info: ServerInfo
-    topics: Topics | None
-
-    def before_input(self) -> None:
-        """Something is about to happen that may cause output."""
-
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
-        """The session is over."""
-
-    def gone(self, connection: Connection) -> None:
-        """The stream is over, too."""
-
-    def wall(self, moment: float) -> float:
-        """The wall-clock time of a moment on the reactor's clock."""
-
-
-class Connection(StreamHandler):
-    """One client. It is a `StreamHandler` to its stream, a `Wire` to its session, a `Row` to the
+class Connection(Client):
+    """One client. It is a `StreamHandler` to its transport, a `Wire` to its session, a `Row` to the
     monitor.
 
-    Making one registers the socket; raises what `Stream` raises, and then leaves nothing behind.
+    ``source`` is a socket, or an `Entrance` for a client that came another way. Making one
+    registers the socket; raises what `Stream` raises, and then leaves nothing behind.
     """
 
     __slots__ = (
         "_auth_timer",
-        "_owner",
+        "_expiry_timer",
+        "_owing_timer",
+        "_paused",
         "_ping_timer",
         "_refused",
         "_taps",
+        "_toll",
         "cid",
         "ended",
+        "ending",
+        "entrance",
         "ip",
+        "kind",
+        "owner",
         "port",
         "session",
         "started",
         "stream",
     )
 
+    stream: Transport
+
     def __init__(
-        self, owner: Owner, cid: int, sock: SocketLike, address: Any, *, refused: bool = False
+        self,
+        owner: Owner,
+        cid: int,
+        source: SocketLike | Entrance,
+        address: Any,
+        *,
+        refused: bool = False,
     ) -> None:
         self.cid = cid
         self.ip, self.port = address[0], address[1]
         self.started = owner.reactor.now()
         self.ended = False
-        self._owner = owner
+        self.ending = None
+        self.owner = owner
         self._refused = refused
+        self.entrance = source if isinstance(source, Entrance) else None
+        self.kind = "STANDARD" if self.entrance is None else self.entrance.kind
         self._ping_timer: Timer | None = None
         self._auth_timer: Timer | None = None
+        self._expiry_timer: Timer | None = None
+        self._owing_timer: Timer | None = None
+        self._paused = 0
+        self._toll: Toll | None = None
         self._taps: tuple[Wiretap, Wiretap] | None = None
         self.session = Session(
             cid,
@@ -125,13 +138,13 @@ class Connection(StreamHandler):
             plane=owner.plane,
             switchboard=owner.switchboard,
             authenticator=owner.authenticator,
-            info=owner.info,
+            info=owner.info if self.entrance is None else self.entrance.info(owner.info),
             limits=owner.options,
             wire=self,
             jitter=random.random(),
         )
         try:
-            self.stream = Stream(owner.reactor, sock, self, high_water=owner.options.max_pending)
+            self.stream = self._attach(source)
         except BaseException:
             owner.plane.close(self.session.link)
             raise
@@ -139,30 +152,60 @@ class Connection(StreamHandler):
             limit = owner.options.max_traced
             self._taps = Wiretap("<<-", self._trace, limit), Wiretap("->>", self._trace, limit)
 
+    def _attach(self, source: SocketLike | Entrance) -> Transport:
+        if isinstance(source, Entrance):
+            return source.attach(self)
+        owner = self.owner
+        options = owner.options
+        block, context = options.tls, owner.tls
+        begins = way(options)
+        if begins is Way.PLAIN or block is None or context is None:
+            return Stream(owner.reactor, source, self, high_water=options.max_pending)
+        beginning = Beginning(owner.reactor, self, begins, block, context)
+        return beginning.open(source, high_water=options.max_pending)
+
     @property
     def link(self) -> Link:
         """The connection as the data plane sees it."""
         return self.session.link
 
-    # --- as a stream's handler ------------------------------------------------------------------
+    # --- beginning ------------------------------------------------------------------------------
 
     def on_open(self, stream: Stream) -> None:
         """Greet the client, or turn it away."""
+        if self.greet():
+            self.welcome()
+
+    def greet(self) -> bool:
+        """Say INFO. Or turn the client away, because there are too many, and return False."""
         self.log(logging.DEBUG, "Client connection created")
-        owner = self._owner
+        owner = self.owner
         owner.before_input()
         if self._refused:
             self.session.refuse(CONNECTIONS_EXCEEDED)
-            return
-        if owner.authenticator.required:
+        else:
+            self.session.open(owner.reactor.now())
+        return not self.ended
+
+    def welcome(self) -> None:
+        """From now on the client has ``auth_timeout`` to say who it is, if it must."""
+        owner = self.owner
+        if owner.authenticator.required and not self.ended:
             self._auth_timer = owner.reactor.call_later(
                 owner.options.auth_timeout, self._on_auth_timer
             )
-        self.session.open(owner.reactor.now())
+
+    def shun(self, problem: str) -> None:
+        """The TLS handshake has failed."""
+        if not self.ended:
+            self.log(logging.ERROR, problem)
+            self._depart(Closed.TLS_HANDSHAKE)
+
+    # --- as a stream's handler ------------------------------------------------------------------
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         """Hand it to the session; go on next turn if it has more to do than this turn allows."""
-        owner = self._owner
+        owner = self.owner
         owner.before_input()
         if self._taps is not None:
             self._taps[0].feed(data)
@@ -170,34 +213,55 @@ class Connection(StreamHandler):
             owner.topics.feed(data, owner.reactor.now())
         try:
             if self.session.receive(data, owner.reactor.now()):
-                stream.pause_reading()
+                self._pause(_BUSY)
                 owner.reactor.call_soon(self._go_on)
         except Exception:
             self.fail()
+        if self._toll is not None and not self.ended:
+            self._charge(self._toll, len(data))
 
     def _go_on(self) -> None:
-        if self.ended:
+        if self.ended or self._paused & _ASKING:
             return
-        owner = self._owner
+        owner = self.owner
         owner.before_input()
         try:
             if self.session.resume(owner.reactor.now()):
+                self._pause(_BUSY)
                 owner.reactor.call_soon(self._go_on)
             else:
-                self.stream.resume_reading()
+                self._resume(_BUSY)
         except Exception:
             self.fail()
+
+    def _pause(self, why: int) -> None:
+        self._paused |= why
+        self.stream.pause_reading()
+
+    def _resume(self, why: int) -> None:
+        self._paused &= ~why
+        if not self._paused:
+            self.stream.resume_reading()
+
+    def _charge(self, toll: Toll, size: int) -> None:
+        reactor = self.owner.reactor
+        pause, text = toll.charge(size, self.link.in_msgs, reactor.now())
+        if pause:
+            self._pause(_OWING)
+            self._owing_timer = reactor.call_later(pause, self._resume, _OWING)
+        if text:
+            self.log(logging.INFO, text)
 
     def on_eof(self, stream: Stream) -> None:
         """The client has left; what it asked for before is still sent."""
         self.push()
         self._depart(Closed.CLIENT_CLOSED)
-        stream.close()
+        self.stream.close()
 
     def on_close(self, stream: Stream, reason: CloseReason) -> None:
         """The last call of all."""
         self._depart(_ENDS.get(reason.kind, Closed.READ_ERROR))
-        self._owner.gone(self)
+        self.owner.gone(self)
 
     # --- as a session's wire --------------------------------------------------------------------
 
@@ -205,30 +269,104 @@ class Connection(StreamHandler):
         """End the connection, as the session wants it: after what is queued, unless that is the
         trouble.
         """
-        self._explain(reason)
+        self.ending = reason
+        if (line := explained(self, reason)) is not None:
+            self.log(*line)
+        if reason in _UNKNOWN:
+            self.owner.observer.auth_failed(self.info())
         if reason in SLOW:
-            self.stream.abort()
+            self._cut_off()
         else:
             self.push()
             self.stream.close()
-        self._finish(reason.value, subscriptions=self._owner.switchboard.count(self.link))
+        self._finish(reason.value, subscriptions=self.owner.switchboard.count(self.link))
+
+    def _cut_off(self) -> None:
+        """End a slow consumer, and tell what it does not get: bytes, and the messages not begun."""
+        info, lost = self.info(), self.link.queued + self.stream.pending
+        messages = sum(chunk.startswith((b"MSG ", b"HMSG ")) for chunk in self.link.take_output())
+        self.stream.abort()
+        self.owner.observer.slow(info, messages, lost)
+
+    def complain(self, text: str) -> None:
+        """Log what the client did wrong."""
+        self.log(logging.ERROR, text)
+
+    def credentials(self) -> Credentials:
+        """All that is known about the client without its CONNECT, whose defaults are within."""
+        return credentials(self)
+
+    def authenticated(self, identity: Identity) -> None:
+        """The client was let in; again after each further CONNECT that is accepted."""
+        self._leave_toll()
+        toll = Toll(self.owner.ingress, identity, self.link.in_msgs)
+        self._toll = toll if toll.limited else None
+        self.owner.observer.connected(self.info())
+
+    def _leave_toll(self) -> None:
+        if self._toll is not None:
+            self._toll.leave()
+
+    def consult(self, question: Callable[[], Answer], then: Callable[[Answer], object]) -> bool:
+        """Ask in a thread, and read nothing meanwhile; then call ``then`` and go on. False if too
+        many are waiting for an answer.
+        """
+        if not self.owner.workers.consult(question, partial(self._answered, then)):
+            self.log(logging.WARNING, "too many clients wait to log in; refused")
+            return False
+        self._pause(_ASKING)
+        return True
+
+    def delay(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Read nothing for so long, then call it and go on."""
+        self._pause(_ASKING)
+        self.owner.reactor.call_later(seconds, self._answered, lambda _answer: callback(), None)
+
+    def _answered(self, then: Callable[[Any], object], answer: Any) -> None:
+        if self.ended:
+            return
+        self._paused &= ~_ASKING
+        self.owner.before_input()
+        try:
+            then(answer)
+        except Exception:
+            self.fail()
+        self._go_on()
 
     def set_ping_timer(self, delay: float) -> None:
         """Set the one timer there is, in place of the one there was."""
         if self._ping_timer is not None:
             self._ping_timer.cancel()
-        self._ping_timer = self._owner.reactor.call_later(delay, self._on_ping_timer)
+        self._ping_timer = self.owner.reactor.call_later(delay, self._on_ping_timer)
+
+    def set_expiry_timer(self, delay: float | None) -> None:
+        """Have the session told in ``delay`` seconds that its identity holds no longer, or (None)
+        never, instead of whenever was asked for before.
+        """
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+            self._expiry_timer = None
+        if delay is not None:
+            self._expiry_timer = self.owner.reactor.call_later(delay, self._on_expiry_timer)
+
+    def _on_expiry_timer(self) -> None:
+        self.owner.before_input()
+        self.session.on_expiry_timer()
 
     def _on_ping_timer(self) -> None:
-        self._owner.before_input()
+        self.owner.before_input()
         self.log(logging.DEBUG, "Client Ping Timer")
+        if self._paused & _OWING:
+            # Its PONG is not read, and that is our doing.
+            self.set_ping_timer(self.owner.options.ping_interval)
+            return
         try:
-            self.session.on_ping_timer(self._owner.reactor.now())
+            self.session.on_ping_timer(self.owner.reactor.now())
         except Exception:
             self.fail()
 
     def _on_auth_timer(self) -> None:
-        self._owner.before_input()
+        self.owner.before_input()
         self.session.on_auth_timer()
 
     # --- what the server calls ------------------------------------------------------------------
@@ -252,41 +390,9 @@ class Connection(StreamHandler):
 
     def info(self, *, subscriptions: bool = False) -> ConnectionInfo:
         """A record of the present state. O(1), or O(subscriptions) with their list."""
-        listed = self._owner.switchboard.subscriptions(self.link) if subscriptions else ()
-        count = self._owner.switchboard.count(self.link)
-        return self._record(count, tuple(map(_subscription, listed)))
-
-    def _record(
-        self, count: int, listed: tuple[SubscriptionInfo, ...] = (), **ending: Any
-    ) -> ConnectionInfo:
-        session, link, wall = self.session, self.link, self._owner.wall
-        return ConnectionInfo(
-            cid=self.cid,
-            ip=self.ip,
-            port=self.port,
-            start=wall(self.started),
-            last_activity=wall(max(self.started, session.last_activity)),
-            rtt=session.rtt,
-            pending_bytes=link.queued + self.stream.pending,
-            in_msgs=link.in_msgs,
-            out_msgs=link.out_msgs,
-            in_bytes=link.in_bytes,
-            out_bytes=link.out_bytes,
-            subscriptions=count,
-            name=session.options.name,
-            lang=session.options.lang,
-            version=session.options.version,
-            user=self._user(),
-            subscription_list=listed,
-            **ending,
-        )
-
-    def _user(self) -> str:
-        identity = self.session.identity
-        if identity is None:
-            return ""
-        # A token is all there is to know about its owner, and must not be shown.
-        return "[REDACTED]" if self._owner.options.token is not None else identity.user
+        switchboard, link = self.owner.switchboard, self.link
+        listed = switchboard.subscriptions(link) if subscriptions else ()
+        return record(self, switchboard.count(link), listed)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -294,19 +400,22 @@ class Connection(StreamHandler):
         """End the session because the stream ended. Idempotent."""
         if self.ended:
             return
-        count = self._owner.switchboard.count(self.link)
+        count = self.owner.switchboard.count(self.link)
         self.session.on_closed(reason)
         self._finish(reason.value, subscriptions=count)
 
     def _finish(self, reason: str, *, subscriptions: int) -> None:
         self.ended = True
-        for timer in (self._ping_timer, self._auth_timer):
+        timers = (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer)
+        for timer in timers:
             if timer is not None:
                 timer.cancel()
+        self._leave_toll()
         self.log(logging.DEBUG, f"Client connection closed: {reason}")
-        stop = self._owner.wall(self._owner.reactor.now())
-        record = self._record(subscriptions, stop=stop, reason=reason)
-        self._owner.ended(self, reason, record)
+        owner = self.owner
+        stop = owner.wall(owner.reactor.now())
+        ending = record(self, subscriptions, stop=stop, reason=reason)
+        owner.ended(self, reason, ending)
 
     def fail(self) -> None:
         """Handle an exception, our mistake, met while serving this client: it costs no other."""
@@ -324,48 +433,8 @@ class Connection(StreamHandler):
             logger.log(level, "%s - %s", self.label(), text)
 
     def label(self) -> str:
-        """Who this is, as nats-server's log lines begin: address, cid, client, account and user."""
-        options, identity = self.session.options, self.session.identity
-        host = f"[{self.ip}]" if ":" in self.ip else self.ip
-        parts = [f"{host}:{self.port}", f"cid:{self.cid}"]
-        version = options.version and f"v{options.version}"
-        client = ":".join(filter(None, (version, options.lang, options.name)))
-        if client:
-            parts.append(f'"{client}"')
-        if identity is not None and identity.user:
-            parts.append(f'"{identity.account}/user:{identity.user}"')
-        return " - ".join(parts)
+        """Who this is, as nats-server's log lines begin."""
+        return label(self)
 
     def _trace(self, text: str) -> None:
         logger.log(TRACE, "%s - %s", self.label(), text)
-
-    def _explain(self, reason: Closed) -> None:
-        """What nats-server logs about an end before the line that every end has."""
-        failure = self.link.failure
-        options = self._owner.options
-        if reason is Closed.AUTHENTICATION_FAILURE:
-            user = self.session.options.user
-            self.log(logging.ERROR, "authentication error" + (f' - User "{user}"' if user else ""))
-        elif reason is Closed.STALE_CONNECTION:
-            self.log(logging.DEBUG, "Stale Client Connection - Closing")
-        elif reason is Closed.SLOW_CONSUMER_PENDING:
-            limit = f"MaxPending of {options.max_pending} Exceeded"
-            self.log(logging.INFO, f"Slow Consumer Detected: {limit}")
-        elif reason is Closed.SLOW_CONSUMER_DEADLINE:
-            limit = f"WriteDeadline of {options.write_deadline:g}s exceeded"
-            waiting = f"with {self.stream.pending} total bytes"
-            self.log(logging.INFO, f"Slow Consumer Detected: {limit} {waiting}.")
-        elif failure is not None:
-            self.log(logging.ERROR, str(failure))
-        elif reason is not Closed.SERVER_SHUTDOWN:
-            self.log(logging.ERROR, reason.value)
-
-
-def _subscription(subscription: Subscription) -> SubscriptionInfo:
-    return SubscriptionInfo(
-        subject=subscription.filter.decode("utf-8", "replace"),
-        sid=subscription.sid.decode("utf-8", "replace"),
-        queue=subscription.queue.decode("utf-8", "replace"),
-        messages=subscription.msgs,
-        max=subscription.limit,
-    )

@@ -39,6 +39,9 @@ class ServerInfo:
     git_commit: str = ""
     go: str = ""
     auth_required: bool = False
+    tls_required: bool = False
+    tls_verify: bool = False
+    tls_available: bool = False
     connect_urls: tuple[str, ...] = ()
     ldm: bool = False
 
@@ -59,6 +62,9 @@ class ServerInfo:
             "port": self.port,
             "headers": True,
             "auth_required": self.auth_required,
+            "tls_required": self.tls_required,
+            "tls_verify": self.tls_verify,
+            "tls_available": self.tls_available,
             "max_payload": self.max_payload,
             "client_id": client_id,
             "client_ip": client_ip,

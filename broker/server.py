@@ -46,12 +46,14 @@ from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo
 from broker.hooks import Observer, Silent
+from broker.ingress import Meters
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import DEFAULT_ZONE, Switchboard
+from broker.transport import Entrance
 from broker.workers import Workers
 from reactor import Reactor, Timer
 from reactor.errors import DescriptorLimitError
@@ -114,6 +116,7 @@ class Server:
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ssl.SSLContext | None = None
+        self.ingress = Meters(options.ingress)
         self.workers = Workers(reactor)
         self.observer = Silent()
         self.census = Census(reactor, options.closed_ring)
@@ -179,7 +182,7 @@ class Server:
 
     # --- connections ----------------------------------------------------------------------------
 
-    def admit(self, sock: SocketLike, address: Any) -> None:
+    def admit(self, sock: SocketLike | Entrance, address: Any) -> None:
         """Serve a connected socket, which is ours from now on; ``address`` is its peer's.
 
         The listener calls this. So may whoever has a socket that came another way: one end of a

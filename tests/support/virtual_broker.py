@@ -9,12 +9,17 @@ Used by tests/broker.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
+from broker.blocks import WebsocketBlock
 from broker.config import Options
 from broker.connection import Connection
 from broker.server import Server
+from broker.tlscontext import server_context
+from reactor.stream import Stream
 from reactor.testing import MemorySocket, VirtualReactor, make_reactor, memory_socketpair
+from reactor.tls import TlsSession
 
 _made: list[VirtualBroker] = []
 
@@ -34,7 +39,10 @@ class VirtualBroker:
 
     def __init__(self, **settings: Any) -> None:
         self.reactor: VirtualReactor = make_reactor()
-        self.server = Server(self.reactor, Options(**settings))
+        options = Options(**settings)
+        self.server = Server(self.reactor, options)
+        if options.tls is not None:
+            self.server.tls = server_context(options.tls)  # which `start` would do
         self._ports = 5000
         _made.append(self)
 
@@ -61,20 +69,12 @@ class VirtualBroker:
         return [row.info().reason for row in self.server.closed()]
 
 
-class VirtualClient:
-    """The client's end of a connection, and for looking on, the server's."""
+class VirtualSocket:
+    """A client's end of a connection."""
 
-    def __init__(
-        self,
-        reactor: VirtualReactor,
-        ours: MemorySocket,
-        socket: MemorySocket,
-        connection: Connection,
-    ) -> None:
+    def __init__(self, reactor: VirtualReactor, socket: MemorySocket) -> None:
         self.reactor = reactor
-        self.ours = ours
         self.socket = socket
-        self.connection = connection
 
     def send(self, data: bytes) -> None:
         """Send all of ``data`` and let the server do what it wants to do about it now."""
@@ -115,6 +115,44 @@ class VirtualClient:
             return True
 
 
+class VirtualClient(VirtualSocket):
+    """The client's end of a connection, and for looking on, the server's."""
+
+    def __init__(
+        self,
+        reactor: VirtualReactor,
+        ours: MemorySocket,
+        socket: MemorySocket,
+        connection: Connection,
+    ) -> None:
+        super().__init__(reactor, socket)
+        self.ours = ours
+        self.connection = connection
+
+
+class VirtualTls:
+    """A client that speaks TLS by way of ``client``; ``context`` is what it trusts and shows."""
+
+    def __init__(self, client: VirtualClient, context: ssl.SSLContext) -> None:
+        self.client = client
+        self.session = TlsSession(context, server_side=False, server_hostname="localhost")
+
+    def shake(self) -> None:
+        """Do the handshake, as far as the server goes along with it."""
+        for _ in range(4):
+            self.session.handshake()
+            self.client.send(self.session.output())
+            self.session.feed(self.client.take())
+
+    def ask(self, data: bytes = b"") -> bytes:
+        """Send, and return what comes of it, all in TLS."""
+        if data:
+            self.session.write(data)
+        self.client.send(self.session.output())
+        self.session.feed(self.client.take())
+        return self.session.read(1 << 20)
+
+
 def flood(publisher: VirtualClient, messages: int, size: int = 1000) -> None:
     """Publish to `a`, more than a slow subscriber of `a` can take."""
     for _ in range(messages):
@@ -125,3 +163,35 @@ def slow_broker(**settings: Any) -> VirtualBroker:
     """A broker that soon finds a subscriber too slow."""
     known: dict[str, Any] = {"max_payload": 1000, "max_pending": 10_000}
     return VirtualBroker(**(known | settings))
+
+
+class VirtualWebsocket(VirtualSocket):
+    """A client that has just connected to the door of a WebSocket in virtual time."""
+
+    def __init__(self, broker: VirtualBroker, block: WebsocketBlock) -> None:
+        # Only here: a test of plain TCP needs no wsproto.
+        from broker.wsdoor import WebsocketDoor, WebsocketEntrance
+
+        self.broker = broker
+        ours, theirs = memory_socketpair(broker.reactor.demultiplexer, capacity=1 << 20)
+        super().__init__(broker.reactor, theirs)
+        self.doors: list[WebsocketDoor] = []
+        options = broker.server.options
+
+        def admit(entrance: WebsocketEntrance) -> None:
+            broker.server.admit(entrance, ("127.0.0.1", 5000))
+
+        self.door = WebsocketDoor(
+            self.reactor,
+            block,
+            ("127.0.0.1", 8080),
+            options.max_control_line + options.max_payload + 4096,
+            admit,
+            self.doors.append,
+        )
+        self.door.stream = Stream(self.reactor, ours, self.door, high_water=options.max_pending)
+
+    @property
+    def connection(self) -> Connection:
+        """The server's end, once the upgrade is done."""
+        return self.broker.server._streams[self.broker.server._cids]

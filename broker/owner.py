@@ -1,0 +1,59 @@
+"""What a connection needs of the server that owns it.
+
+The idea: `broker.connection` is written against this list and not against `broker.server`, so the
+server may be taken apart, and a test may own connections without being one.
+
+Neighbours: `broker.server` is the one implementation. Protocols only.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Protocol
+
+from broker.auth import Authenticator
+from broker.config import Options
+from broker.handshake import ServerInfo
+from broker.hooks import Observer
+from broker.ingress import Meters
+from broker.plane import DataPlane
+from broker.snapshots import ConnectionInfo
+from broker.switchboard import Switchboard
+from broker.workers import Workers
+from reactor import Reactor
+
+if TYPE_CHECKING:
+    from broker.connection import Connection
+    from broker.topics import Topics
+
+__all__ = ["Owner"]
+
+
+class Owner(Protocol):
+    """What a connection needs of the server."""
+
+    reactor: Reactor
+    options: Options
+    plane: DataPlane
+    switchboard: Switchboard
+    authenticator: Authenticator
+    info: ServerInfo
+    #: The certificates, where there is TLS; replaced as a whole by a reload.
+    tls: ssl.SSLContext | None
+    ingress: Meters
+    observer: Observer
+    workers: Workers
+    #: There only while somebody looks at what it counts.
+    topics: Topics | None
+
+    def before_input(self) -> None:
+        """Something is about to happen that may cause output."""
+
+    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+        """The session is over."""
+
+    def gone(self, connection: Connection) -> None:
+        """The stream is over, too."""
+
+    def wall(self, moment: float) -> float:
+        """The wall-clock time of a moment on the reactor's clock."""
