@@ -132,12 +132,13 @@ class Doors:
     def _open_monitor(self) -> Monitor:
         from broker.monitor import Monitor  # h11 and friends take longer to import than to use
 
+        tls = None if self._server.options.https_port is None else self._server.tls
         try:
-            monitor = Monitor(self._reactor, self._server)
+            monitor = Monitor(self._reactor, self._server, tls=tls)
         except OSError as error:
             trouble = "Can't start monitoring: can't listen to the monitor port"
             raise _explained(trouble, error) from error
-        scheme = "http" if self._server.options.https_port is None else "https"
+        scheme = "http" if tls is None else "https"
         self._note("monitoring", scheme, monitor.host, monitor.port)
         logger.info("Starting %s monitor on %s", scheme, address(monitor.host, monitor.port))
         return monitor

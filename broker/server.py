@@ -170,6 +170,7 @@ class Server:
 
     def make_info(self) -> ServerInfo:
         """What new clients are told of us, by the present options."""
+        tls, optional = self.options.tls, self.options.allow_non_tls
         return ServerInfo(
             server_id=self.server_id,
             server_name=self.name,
@@ -178,6 +179,9 @@ class Server:
             max_payload=self.options.max_payload,
             go=f"python{_python_version()}",
             auth_required=self.authenticator.required,
+            tls_required=tls is not None and not optional,
+            tls_verify=tls is not None and (tls.verify or tls.verify_and_map),
+            tls_available=tls is not None and optional,
         )
 
     # --- connections ----------------------------------------------------------------------------

@@ -392,7 +392,7 @@ class Reloaded:
         request = Request({}, config="broker.conf")
         self.process = Process(self.reactor, request, Options(**settings), self.log)
 
-    def load(self, path: str, flags: dict[str, Any]) -> Options:
+    def load(self, path: str, flags: dict[str, Any], warn: object) -> Options:
         assert ("broker.conf", {}) == (path, flags)
         if isinstance(self.next, Exception):
             raise self.next

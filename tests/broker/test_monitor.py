@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from broker.server import Server
 from broker.usage import resident_bytes
 from reactor import Reactor, Stream
 from reactor.testing import make_reactor, memory_socketpair
+from tests.support import tls_files
 from tests.support.certificates import CLIENT, SERVERS
 from tests.support.certificates import HOST as HOST_NAME
 from tests.support.raw_client import RawClient
@@ -352,9 +354,10 @@ def test_visitors_are_shown_out_when_the_broker_stops() -> None:
         assert b"" == client.recv(10)
 
 
-def test_with_certificates_the_monitor_speaks_https_and_nothing_else() -> None:
+def test_with_certificates_the_monitor_speaks_https_and_nothing_else(tmp_path: Path) -> None:
     reactor = Reactor()
-    server = Server(reactor, Options(host="127.0.0.1", port=0, https_port=0))
+    block = tls_files.block(tmp_path)
+    server = Server(reactor, Options(host="127.0.0.1", port=0, https_port=0, tls=block))
     monitor = Monitor(reactor, server, tls=SERVERS["TLSv1.3"])
     thread = threading.Thread(target=reactor.run)
     thread.start()
