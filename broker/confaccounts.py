@@ -60,8 +60,11 @@ def _mapping(walk: Walk, block: Node, source: str, node: Node) -> MappingBlock:
         targets = [_target(walk, source, value) for value in entry]
     if sum(target.weight for target in targets) > 100:
         raise node.wrong(f'Error adding mapping for "{source}" : total weight needs to be <= 100')
-    if len({target.subject for target in targets}) < len(targets):
-        raise node.wrong(f'Error adding mapping for "{source}" : duplicate entry for a destination')
+    subjects = [target.subject for target in targets]
+    twice = next((subject for subject in subjects if subjects.count(subject) > 1), None)
+    if twice is not None:
+        adding = f'Error adding mapping for "{source}" : '
+        raise node.wrong(f'{adding}duplicate entry for "{twice.decode()}"')
     return MappingBlock(source.encode(), tuple(targets))
 
 

@@ -163,7 +163,7 @@ def test_places_are_the_ones_nats_server_reports(
             "Parse error on line 1: 'Expected a top-level value to end with a new line, comment "
             "or EOF, but got 'd' instead.' (dir/s.conf:1:11)",
         ),
-        ("a {\n b: 1 c: 2 }", "Expected a map value terminator ',' or a map terminator '}'"),
+        ("a {\n b: 1 c: 2 }", 'Expected a map value terminator "," or a map terminator "}"'),
         ("a [1 2]", 'Expected an array value terminator "," or an array terminator "]"'),
         ("a [1; 2]", "but got ';' instead"),
         ("a [1,,2]", "Unexpected array value terminator ','."),
