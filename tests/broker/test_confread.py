@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.blocks import (
@@ -478,6 +478,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=5))
 def test_whatever_a_key_is_given_it_is_read_or_refused_in_words(tree: dict[str, Any]) -> None:
     def node(value: Any) -> Node:
