@@ -154,7 +154,7 @@ class _Parser:
                 return
             self._entry(entries)
             self._end_of_value(
-                closed_by, "Expected a map value terminator ',' or a map terminator '}'"
+                closed_by, 'Expected a map value terminator "," or a map terminator "}"'
             )
 
     def _entry(self, entries: dict[str, Node]) -> None:

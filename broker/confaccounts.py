@@ -53,19 +53,20 @@ def mappings(walk: Walk, node: Node) -> tuple[MappingBlock, ...]:
 def _mapping(walk: Walk, block: Node, source: str, node: Node) -> MappingBlock:
     if not is_subject(source):
         raise block.wrong(f'Subject "{source}" is not a valid subject')
+    adding = f'Error adding mapping for "{source}"'
     if isinstance(node.value, str):
-        targets = [Target(_mapped(node, source, node.value))]
+        targets = [Target(node.value.encode())]
+        adding += f' to "{node.value}"'
     else:
         entry = node.value if isinstance(node.value, list) else [node]
-        targets = [_target(walk, source, value) for value in entry]
-    if sum(target.weight for target in targets) > 100:
-        raise node.wrong(f'Error adding mapping for "{source}" : total weight needs to be <= 100')
-    if len({target.subject for target in targets}) < len(targets):
-        raise node.wrong(f'Error adding mapping for "{source}" : duplicate entry for a destination')
+        targets = [_target(walk, value) for value in entry]
+    problem = _mapping_problem(source, targets)
+    if problem is not None:
+        raise node.wrong(f"{adding} : {problem}")
     return MappingBlock(source.encode(), tuple(targets))
 
 
-def _target(walk: Walk, source: str, node: Node) -> Target:
+def _target(walk: Walk, node: Node) -> Target:
     if not isinstance(node.value, dict):
         raise node.wrong("Expected an entry for the mapping destination")
     noted = len(walk.errors)
@@ -75,27 +76,39 @@ def _target(walk: Walk, source: str, node: Node) -> Target:
         raise walk.errors.pop()
     if "weight" not in fields:
         raise node.wrong(f'Missing weight for mapping destination "{subject}"')
-    return Target(_mapped(node, source, subject), fields["weight"])
+    return Target(subject.encode(), fields["weight"])
 
 
-def _mapped(node: Node, source: str, subject: str) -> bytes:
+def _mapping_problem(source: str, targets: list[Target]) -> str | None:
+    seen: set[str] = set()
+    for target in targets:
+        subject = target.subject.decode()
+        if subject in seen:
+            return f'duplicate entry for "{subject}"'
+        seen.add(subject)
+        problem = _destination_problem(source, subject)
+        if problem is not None:
+            return problem
+    if sum(target.weight for target in targets) > 100:
+        return "total weight needs to be <= 100"
+    return None
+
+
+def _destination_problem(source: str, subject: str) -> str | None:
     # What the functions within {{ }} mean is checked where mappings are compiled.
     plain = re.sub(r"\{\{.*?\}\}", "x", subject)
-    adding = f'Error adding mapping for "{source}" to "{subject}" : '
     if not is_subject(plain):
-        raise node.wrong(f"{adding}invalid mapping destination: invalid transform")
+        return "invalid mapping destination: invalid transform"
     if source.endswith(">") != subject.endswith(">"):
-        raise node.wrong(f"{adding}invalid subject; > must end both or neither")
+        return "invalid subject; > must end both or neither"
     if "*" in plain.split("."):
-        raise node.wrong(f"{adding}invalid subject; write $1 for the first * of the source")
-    stars = sum(token == "*" for token in source.split("."))
+        return "invalid subject; write $1 for the first * of the source"
+    stars = source.split(".").count("*")
     for number in re.findall(r"(?:^|\.)\$(\d+)(?=\.|$)", subject):
         if not 1 <= int(number) <= stars:
-            raise node.wrong(
-                f"{adding}invalid mapping destination: wildcard index out of range in "
-                f"${number}: [{number}]"
-            )
-    return subject.encode()
+            where = f"in ${number}: [{number}]"
+            return f"invalid mapping destination: wildcard index out of range {where}"
+    return None
 
 
 def _weight(node: Node) -> int:

@@ -111,7 +111,7 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
             raise ConfigError(str(error)) from None
         said = error.message.startswith(error.field)
         raise place.wrong(error.message if said else str(error)) from None
-    _look_at(options.tls, found.places.get("tls"))
+    _look_at(options.tls, None if "tls" in flags else found.places.get("tls"))
     if options.websocket is not None:
         _look_at(options.websocket.tls, found.places.get("websocket"))
     return options

@@ -43,6 +43,12 @@ _UNKNOWN = {
     "tls": 'error parsing tls config, unknown field "{}"',
 }
 
+#: nats-server's words for a key that is given twice by different names, where it has any.
+_TWICE = {
+    "response": "Duplicate response type definition",
+    "threshold": "Duplicate response threshold detected",
+}
+
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _UNITS["h"] = 3600.0
 _DURATION = re.compile(r"(?=[\d.]*\d)(\d*\.?\d*)([^\d.]*)")
@@ -81,11 +87,15 @@ class Walk:
             ConfError: it is no map. Everything else that is wrong is noted.
         """
         fields: dict[str, Any] = {}
+        said: dict[Key, str] = {}
         for name, value in entries(node, wanted or f"Expected {path or 'the file'} to be a map"):
             key = self._key(path, name, value)
-            if key is not None:
-                read = (readers or {}).get(key.names[0])
-                self._set(fields, key, value, read)
+            if key in said:
+                words = _TWICE.get(key.names[0], f'"{name}" says again what "{said[key]}" says')
+                self.errors.append(value.wrong(words))
+            elif key is not None:
+                said[key] = name
+                self._set(fields, key, value, (readers or {}).get(key.names[0]))
         return fields
 
     def _set(self, fields: dict[str, Any], key: Key, node: Node, read: Reader | None) -> None:

@@ -119,7 +119,7 @@ def test_what_a_flag_breaks_is_not_blamed_on_the_file(tmp_path: Path) -> None:
 
 
 def test_certificates_of_flags_are_looked_at_as_well(tmp_path: Path) -> None:
-    path = _write(tmp_path / "s.conf", "port: 5")
+    path = _write(tmp_path / "s.conf", "tls {cert_file: /other, key_file: /other}")
     expected = "error parsing X509 certificate/key pair: open /nope: no such file or directory"
     assert expected == refusal(path, tls=TlsBlock("/nope", "/nope"))
 

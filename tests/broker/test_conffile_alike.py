@@ -38,6 +38,9 @@ DIFFERENT = [
     ("accounts: 1", True),
     ("accounts { A { exports: [{stream: 'x..y'}] } }", True),
     ("{\n port: 4222\n", True),
+    ("port: 4222 }", True),
+    # Which of the two counts, is there a matter of chance.
+    ("authorization { user: a, username: b }", True),
     # Not there, so refused by name.
     ("cluster { }", True),
     ("jetstream: enabled", True),

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.blocks import (
@@ -342,6 +342,36 @@ def test_operators_and_preloaded_accounts_make_one_block() -> None:
             "authorization {users: [{user: a, permissions: {sub: 'a..b c'}}]}",
             'f:1:47: subject "a..b" is not a valid subject',
         ),
+        ("net: a, host: b", 'f:1:8: "host" says again what "net" says'),
+        (
+            "accounts {A {exports: [{service: x, response: single, response_type: stream}]}}",
+            "f:1:54: Duplicate response type definition",
+        ),
+        (
+            "accounts {A {exports: [{stream: x, response: single}]}}",
+            "f:1:35: Detected response directive on non-service",
+        ),
+        (
+            "accounts {A {exports: [{stream: x, service: y}]}}",
+            'f:1:35: Detected service "y" but already saw a stream',
+        ),
+        (
+            "accounts {A {imports: [{stream: {account: B, subject: x}, prefix: p, to: q}]}, "
+            "B {exports: [{stream: x}]}}",
+            "f:1:69: Stream import can not have a 'prefix' and a 'to' property",
+        ),
+        ("accounts ['$G']", 'f:1:11: "$G" is a Reserved Account'),
+        (
+            "accounts {A {imports: [{stream: {account: B, subject: x}}]}, "
+            "B {exports: [{stream: x.y}]}}",
+            'f:1:0: Error adding stream import "x": stream import not authorized',
+        ),
+        ("authorization {token: t, users: []}", "f:1:0: Can not have a token and a users array"),
+        (
+            "tls {pinned_certs: [x]}",
+            "f:1:20: error parsing tls config, 'pinned_certs' key x does not look like hex-encoded",
+        ),
+        ("mappings {a: b.*}", 'f:1:10: Error adding mapping for "a" to "b.*" : invalid subject'),
         ("mappings {a..b: c}", 'f:1:0: Subject "a..b" is not a valid subject'),
         (
             "mappings {a: [{dest: b, weight: 60}, {dest: c, weight: 50}]}",
@@ -448,6 +478,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=5))
 def test_whatever_a_key_is_given_it_is_read_or_refused_in_words(tree: dict[str, Any]) -> None:
     def node(value: Any) -> Node:
