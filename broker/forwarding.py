@@ -202,11 +202,15 @@ class Forwarding:
 
     def carry_on(self, passage: Passage) -> int:
         """See `Carrier.carry_on`."""
+        if passage.account.gone:
+            return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._deliver(flow, passage)
 
     def hand_out(self, passage: Passage) -> int:
         """See `Carrier.hand_out`."""
+        if passage.account.gone:
+            return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._follow(flow, passage)
 
