@@ -121,11 +121,14 @@ def effective(permissions: Permissions) -> Permissions:
 
 
 class Account:
-    """One space of subjects.  `block` is None for an account that no configuration names."""
+    """One space of subjects.  `block` is None for an account that no configuration names; `gone`
+    is true when it was forgotten, and its zone may be somebody else's.
+    """
 
     def __init__(self, name: str, inner: int, everywhere: Trie[Crossing]) -> None:
         self.name = name
         self.block: AccountBlock | None = None
+        self.gone = False
         self.trie: Trie[Subscription] = Trie()
         self.inner = Zone(inner, self, _ANYTHING, None)
         self.zones: dict[Rules, Zone] = {_ANYTHING: self.inner}
@@ -227,6 +230,8 @@ class Accounts:
         for account in self:
             account.block = given.get(account.name)
             account.mapper = mappers.get(account.name) or Mapper()
+        for account in list(self):
+            self.tidy(account)
 
     def find(self, name: str) -> Account | None:
         """The account of that name, if there is one."""
@@ -290,6 +295,7 @@ class Accounts:
         if self._accounts.get(account.name) is not account:
             return []
         del self._accounts[account.name]
+        account.gone = True
         return self._release([account.inner.number])
 
     def _release(self, numbers: list[int]) -> list[int]:

@@ -147,10 +147,16 @@ class Forwarding:
         self.published += 1
         self._now = now
         zone = self._board.place(link)
-        delivered = self._deliver(zone, Passage(publish, link, zone.account, zone.account, now))
+        flow = self._board.flow(zone, publish.subject)
+        if flow.ask:
+            account = zone.account
+            delivered = self._deliver(flow, Passage(publish, link, account, account, now))
+        else:
+            delivered = self._plane.deliver(link, publish, flow)
         if not delivered and publish.reply and link.no_responders:
             self._answer_unheard(link, zone.account, publish)
-        self.settle()
+        if self._calls:
+            self.settle()
 
     def _answer_unheard(self, link: Link, account: Account, publish: Publish) -> None:
         for delivery in self._board.flow(account.inner, publish.reply).plain:
@@ -196,10 +202,15 @@ class Forwarding:
 
     def carry_on(self, passage: Passage) -> int:
         """See `Carrier.carry_on`."""
-        return self._deliver(passage.account.inner, passage)
+        if passage.account.gone:
+            return 0
+        flow = self._board.flow(passage.account.inner, passage.publish.subject)
+        return self._deliver(flow, passage)
 
     def hand_out(self, passage: Passage) -> int:
         """See `Carrier.hand_out`."""
+        if passage.account.gone:
+            return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._follow(flow, passage)
 
@@ -213,12 +224,10 @@ class Forwarding:
 
     # --- delivery
 
-    def _deliver(self, zone: Zone, passage: Passage) -> int:
-        subject = passage.publish.subject
-        flow = self._board.flow(zone, subject)
+    def _deliver(self, flow: Flow[Link], passage: Passage) -> int:
         taken = self._follow(flow, passage)
         if flow.ask:
-            for crossing in zone.account.meeting(subject):
+            for crossing in passage.account.meeting(passage.publish.subject):
                 taken += crossing.meet(passage, self)
         return taken
 

@@ -150,6 +150,15 @@ def test_a_new_configuration_holds_at_once_and_keeps_who_is_there() -> None:
     switch.board.configure([])
     switch.say(link, b"PUB a 0", b"")
     assert [b"a", b"b", b"a"] == [message.subject for message in switch.heard(link)]
+    switch.disconnect(link)
+    assert ["$G"] == [account.name for account in switch.board.accounts()]
+
+
+def test_an_account_that_nobody_is_in_goes_with_its_block() -> None:
+    switch = Switch(blocks=[AccountBlock("A"), AccountBlock("B")])
+    switch.board.configure([AccountBlock("B")])
+    assert ["$G", "B"] == [account.name for account in switch.board.accounts()]
+    assert [0, 2] == numbers(switch)
 
 
 def test_an_account_that_is_full_lets_nobody_in_but_who_is_there() -> None:

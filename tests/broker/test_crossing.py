@@ -115,6 +115,21 @@ def test_answers_in_a_stream_are_waited_for_from_the_last_one_on() -> None:
     assert [b"09", b"18", b"27"] == bodies(switch, bob)
 
 
+def test_an_answer_for_an_account_that_is_gone_reaches_nobody_else() -> None:
+    switch, ann, bob = house(EXPORTER, SERVICES)
+    switch.say(ann, b"SUB req 1")
+    switch.say(bob, b"SUB in.* 1")
+    reply = ask(switch, ann, bob)
+    number = bob.zone
+    switch.disconnect(bob)
+    switch.board.configure([EXPORTER, importing(Import("A", b"req", service=True), name="C")])
+    heir = switch.connect("D")
+    switch.say(heir, b"SUB in.* 1")
+    assert number in (heir.zone, switch.connect("C").zone)
+    switch.say(ann, b"PUB %b 1" % reply, b"x")
+    assert [] == bodies(switch, heir)
+
+
 def test_a_request_that_nobody_took_leaves_nothing_to_wait_for() -> None:
     switch, _, bob = house(EXPORTER, SERVICES)
     switch.say(bob, b"SUB in.* 1", b"PUB my.req in.1 1", b"x")
