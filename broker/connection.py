@@ -72,7 +72,7 @@ _BUSY: Final = 1  # the session has not worked off what it has
 _ASKING: Final = 2  # somebody is being asked, or a refusal is held back
 _OWING: Final = 4  # the client has sent more than it may
 
-#: One read in so many is looked at for what subjects it publishes to, while somebody wants to know.
+#: One read in so many is looked at for its subjects, while somebody wants to know them.
 _SAMPLE: Final = 8
 
 
@@ -180,7 +180,7 @@ class Connection(Client):
             self.welcome()
 
     def greet(self) -> bool:
-        """Say INFO. Or turn the client away, because there are too many, and return False."""
+        """Say INFO; or turn the client away, because there are too many, and return False."""
         self.log(logging.DEBUG, "Client connection created")
         owner = self.owner
         owner.before_input()
@@ -417,8 +417,7 @@ class Connection(Client):
 
     def _finish(self, reason: str, *, subscriptions: int) -> None:
         self.ended = True
-        timers = (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer)
-        for timer in timers:
+        for timer in (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer):
             if timer is not None:
                 timer.cancel()
         self._leave_toll()
