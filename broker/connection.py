@@ -9,22 +9,18 @@ turn's budget allows, the stream is paused and the session goes on next turn, so
 publisher cannot keep the others waiting, and nothing is read that cannot be worked on yet.
 
 What happens to output: sessions and deliveries queue it at the link; `push` moves it to the stream,
-once a turn, called by the server's flusher. Nobody else writes to the stream.
+once a turn, called by the server's flusher.
 
 How it begins: greeted with INFO at once, or by whatever order TLS wants (`broker.tlsdoor`), or
 after an upgrade from HTTP (an `Entrance`). What it then writes to is a `Transport`; it never asks
 which.
 
-When it pauses: reading stops while the session has more to do than a turn allows, while a thread is
-asked who the client is, and while the client owes for what it sent (`broker.ingress`). Each has a
-bit, and reading goes on when none is set.
+When it pauses: while the session has more to do than a turn allows, while somebody is asked who the
+client is, and while it owes for what it sent (`broker.ingress`); each has a bit.
 
 How it ends: by the peer (`on_eof`, `on_close`) or by the session (`close`). Either way the session
 ends at once, with its subscriptions; the stream may live a little longer to send what is owed. A
 slow consumer gets no such time: what it has not taken is the problem.
-
-Timers: one per connection for PING, set anew each time it fires; 10,000 of them cost less than a
-millisecond a second.
 
 Neighbours: `broker.server` makes and owns connections, and is their `Owner`. Loop thread only.
 """
@@ -37,7 +33,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from broker.errors import CONNECTIONS_EXCEEDED, Closed
+from broker.codec import err_line
+from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
 from broker.labels import credentials, explained, label, record
@@ -74,6 +71,7 @@ _ENDS = {
 _BUSY: Final = 1  # the session has not worked off what it has
 _ASKING: Final = 2  # somebody is being asked, or a refusal is held back
 _OWING: Final = 4  # the client has sent more than it may
+
 
 class Connection(Client):
     """One client. It is a `StreamHandler` to its transport, a `Wire` to its session, a `Row` to the
@@ -166,7 +164,7 @@ class Connection(Client):
 
     @property
     def link(self) -> Link:
-        """The connection as the data plane sees it."""
+        """As the data plane sees it."""
         return self.session.link
 
     # --- beginning ------------------------------------------------------------------------------
@@ -177,7 +175,7 @@ class Connection(Client):
             self.welcome()
 
     def greet(self) -> bool:
-        """Say INFO. Or turn the client away, because there are too many, and return False."""
+        """Say INFO; or turn the client away, because there are too many, and return False."""
         self.log(logging.DEBUG, "Client connection created")
         owner = self.owner
         owner.before_input()
@@ -194,6 +192,11 @@ class Connection(Client):
             self._auth_timer = owner.reactor.call_later(
                 owner.options.auth_timeout, self._on_auth_timer
             )
+
+    def refuse(self, error: WireError) -> None:
+        """Turn a client away that was greeted already."""
+        self.owner.plane.send(self.link, err_line(error))
+        self.session.close(error.closed or Closed.CLIENT_CLOSED)
 
     def shun(self, problem: str) -> None:
         """The TLS handshake has failed."""
@@ -340,9 +343,7 @@ class Connection(Client):
         self._ping_timer = self.owner.reactor.call_later(delay, self._on_ping_timer)
 
     def set_expiry_timer(self, delay: float | None) -> None:
-        """Have the session told in ``delay`` seconds that its identity holds no longer, or (None)
-        never, instead of whenever was asked for before.
-        """
+        """Have the session told in ``delay`` seconds that its identity has expired; None: never."""
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
             self._expiry_timer = None
@@ -406,8 +407,7 @@ class Connection(Client):
 
     def _finish(self, reason: str, *, subscriptions: int) -> None:
         self.ended = True
-        timers = (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer)
-        for timer in timers:
+        for timer in (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer):
             if timer is not None:
                 timer.cancel()
         self._leave_toll()

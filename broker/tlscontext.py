@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from broker.blocks import TlsBlock
 
-__all__ = ["described", "key_digest", "names", "peers", "server_context"]
+__all__ = ["ServerContext", "described", "key_digest", "names", "peers", "server_context"]
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -40,14 +40,33 @@ _SHORT = {
 }
 
 
-def server_context(block: TlsBlock) -> ssl.SSLContext:
+class ServerContext(ssl.SSLContext):
+    """A context that counts the handshakes begun with it; `server_context` makes one.
+
+    Loop thread only, as far as the counting goes.
+    """
+
+    most = 0
+    _since = float("-inf")
+    _count = 0
+
+    def allows(self, now: float) -> bool:
+        """Count one more handshake; False if there were ``most`` in this second (0: no limit)."""
+        if now - self._since >= 1.0:
+            self._since, self._count = now, 0
+        self._count += 1
+        return not self.most or self._count <= self.most
+
+
+def server_context(block: TlsBlock) -> ServerContext:
     """What a server with this block of configuration wraps its connections with.
 
     Raises:
         OSError: a file cannot be read; the text names it.
         ValueError: a file holds no usable certificate or key, or a cipher or version is unknown.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.most = block.connection_rate_limit
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if block.min_version not in _VERSIONS:
         raise ValueError(

@@ -15,6 +15,8 @@ or even clients without any TLS. That makes five ways, told apart by the options
 
 Invariants: the client is greeted exactly once; it is *welcomed* (its time to say CONNECT begins)
 once the handshake, if there is one, is done; not a byte of input is lost between the two handlers.
+Beyond ``connection_rate_limit`` handshakes in a second a client is turned away instead, but for
+``FIRST``, where there is no plain to say so in.
 
 Neighbours: `broker.connection` is what it hands over to. Certificates are `broker.tlscontext`'s,
 the handshake is the stream's. Loop thread only.
@@ -28,13 +30,19 @@ from enum import Enum, auto
 
 from broker.blocks import TlsBlock
 from broker.config import Options
-from broker.tlscontext import described, key_digest
+from broker.errors import Closed, WireError
+from broker.tlscontext import ServerContext, described, key_digest
 from broker.transport import Client
 from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
 from reactor.stream import SocketLike
 from reactor.tls import TlsSession
 
 __all__ = ["Beginning", "Way", "way"]
+
+#: What those hear who come in too large a crowd. A handshake costs more than all that follows.
+THROTTLED = WireError(
+    b"Connection throttling is active. Please try again later.", Closed.MAX_CONNECTIONS
+)
 
 #: The first byte of a TLS handshake: the type of its record (RFC 8446, section 5.1).
 _HANDSHAKE = 0x16
@@ -164,6 +172,10 @@ class Beginning(StreamHandler):
         return self._client.greet()
 
     def _shake(self, stream: Stream, received: bytes = b"") -> None:
+        context = self._context
+        if isinstance(context, ServerContext) and not context.allows(self._reactor.now()):
+            self._client.refuse(THROTTLED)
+            return
         # What was said in plain must be in the stream before it goes over to TLS.
         self._client.push()
         self._client.log(logging.DEBUG, "Starting TLS client connection handshake")

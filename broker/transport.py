@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
-from broker.errors import Closed
+from broker.errors import Closed, WireError
 from broker.handshake import ConnectOptions, ServerInfo
 from reactor import CloseReason, StreamHandler
 from reactor.stream import StreamStats
@@ -78,6 +78,10 @@ class Client(StreamHandler):
     @abstractmethod
     def welcome(self) -> None:
         """The client's time to say CONNECT begins."""
+
+    @abstractmethod
+    def refuse(self, error: WireError) -> None:
+        """Turn the client away with this error."""
 
     @abstractmethod
     def shun(self, problem: str) -> None:

@@ -127,7 +127,7 @@ def test_a_client_beyond_its_limit_is_read_later_and_nothing_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    broker = VirtualBroker()
+    broker = VirtualBroker(first_ping=60.0)
     hearer = broker.connect(b'CONNECT {"verbose":false}\r\nSUB a 1\r\n')
     client = limited(broker, messages=10, burst=1.0)
     sent = b"PUB a 1\r\nx\r\n" * 30

@@ -145,6 +145,16 @@ def test_a_server_that_closes_during_handshakes_waits_for_none(tmp_path: Path) -
     assert ["Server Shutdown"] == broker.reasons()
 
 
+def test_more_handshakes_in_a_second_than_allowed_are_put_off(tmp_path: Path) -> None:
+    broker = broker_with(tmp_path, connection_rate_limit=2)
+    said = [broker.accept().take().partition(b"\r\n")[2] for _ in range(3)]
+    throttled = b"-ERR 'Connection throttling is active. Please try again later.'\r\n"
+    assert [b"", b"", throttled] == said
+    assert ["Maximum Connections Exceeded"] == broker.reasons()
+    broker.reactor.run_for(1.0)
+    assert b"" == broker.accept().take().partition(b"\r\n")[2]
+
+
 # --------------------------------------------------------------------------------- certificates
 
 
