@@ -36,14 +36,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec
+from broker.accounts import Accounts
 from broker.auth import Authenticator, make_authenticator
-from broker.blocks import DEFAULT_ACCOUNT
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
 from broker.doors import Doors
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
+from broker.gotime import timestamp
 from broker.handshake import ServerInfo
 from broker.hooks import Observer, Silent
 from broker.ingress import Meters
@@ -52,7 +53,7 @@ from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
-from broker.switchboard import DEFAULT_ZONE, Switchboard
+from broker.switchboard import Switchboard
 from broker.transport import Entrance
 from broker.workers import Workers
 from reactor import Reactor, Timer
@@ -112,7 +113,8 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane)
+        self.switchboard = Switchboard(self.plane, Accounts(options.accounts, options.mappings))
+        self.switchboard.describe = self._describe
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ssl.SSLContext | None = None
@@ -150,6 +152,8 @@ class Server:
         options = self.options
         if options.config_file is not None:
             logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
+        for complaint in self.switchboard.complaints:
+            logger.error("%s", complaint)
 
     def start(self) -> None:
         """Listen for clients, and for the monitor's visitors if the options want that.
@@ -231,6 +235,25 @@ class Server:
         self.before_input()
         connection.session.close(Closed.SERVER_SHUTDOWN)
         return True
+
+    def _describe(self, link: Link, share: bool) -> Mapping[str, object]:
+        """What a service in another account is told of who asks: more where the asker shares it."""
+        connection = self._streams.get(link.id)
+        if connection is None:
+            return {}
+        info = connection.info()
+        told: dict[str, object] = {"rtt": round(info.rtt * 1e9)}
+        if share:
+            told |= {
+                "start": timestamp(info.start),
+                "host": info.ip,
+                "id": info.cid,
+                "user": info.user,
+                "server": self.name,
+                "kind": info.kind,
+                "client_type": info.type,
+            }
+        return told
 
     # --- output ---------------------------------------------------------------------------------
 
@@ -314,7 +337,9 @@ class Server:
         for connection in self.census.connections():
             session = connection.session
             if session.identity is not None and session.options.protocol >= 1:
-                line = told.json(connection.cid, connection.ip)
+                entrance = connection.entrance
+                info = told if entrance is None else entrance.info(told)
+                line = info.json(connection.cid, connection.ip)
                 self.plane.send(session.link, codec.info_line(line))
 
     def stop_listening(self) -> None:
@@ -397,30 +422,18 @@ class Server:
         return self.census.closed()
 
     def accounts(self) -> Iterable[AccountInfo]:
-        """The accounts: so far the one of everybody, whose numbers are the broker's."""
-        stats = self.stats()
-        yield AccountInfo(
-            name=DEFAULT_ACCOUNT,
-            connections=stats.connections,
-            total_connections=stats.total_connections,
-            subscriptions=stats.subscriptions,
-            in_msgs=stats.in_msgs,
-            in_bytes=stats.in_bytes,
-            out_msgs=stats.out_msgs,
-            out_bytes=stats.out_bytes,
-            slow_consumers=stats.slow_consumers,
-        )
+        """The accounts in numbers, `$G` first. O(connections)."""
+        return [account.info() for account in self.switchboard.accounts()]
 
     def zones(self) -> Mapping[int, str]:
         """The account of each zone."""
-        return {DEFAULT_ZONE: DEFAULT_ACCOUNT}
+        return self.switchboard.zones()
 
     def explain(self, account: str, subject: bytes) -> Explanation:
         """What would become of a message. Raises KeyError: there is no such account."""
         from broker import tracez  # only where somebody asks: start-up stays short
 
-        zone = {name: zone for zone, name in self.zones().items()}[account]
-        return tracez.explain(self.switchboard, self.plane, zone, account, subject)
+        return tracez.explain(self.switchboard, self.plane, account, subject)
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""

@@ -153,14 +153,16 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What would become of a message published to ``subject`` in ``account``, and by which flow.
+    """What would become of a message published in ``account``, and by which flow.
 
-    Each of ``plain`` gets a copy, and one of each of ``picks``, which are never empty. ``pattern``
+    ``subject`` is what a mapping makes of ``published``, if there is one. Each of ``plain`` gets a copy, and one of each of ``picks``, which are never empty. ``pattern``
     is empty where the answer holds for this subject alone and is not kept; ``installed`` says
-    whether the flow was in the table before anybody asked for the explanation.
+    whether the flow is in the table. ``withheld`` match and may not be given it; ``crossings`` say in
+    words what it meets besides.
     """
 
     account: str
+    published: str
     subject: str
     zone: int
     pattern: str
@@ -168,8 +170,10 @@ class Explanation:
     asks: bool
     plain: tuple[Recipient, ...] = ()
     picks: tuple[tuple[Recipient, ...], ...] = ()
+    withheld: tuple[Recipient, ...] = ()
+    crossings: tuple[str, ...] = ()
 
     def cids(self) -> set[int]:
-        """The connections that the message would reach, or might."""
+        """The connections that it speaks of."""
         members = (member for pick in self.picks for member in pick)
-        return {recipient.cid for recipient in (*self.plain, *members)}
+        return {recipient.cid for recipient in (*self.plain, *members, *self.withheld)}

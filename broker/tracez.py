@@ -1,12 +1,10 @@
 """The monitor's ``/trace?subject=``: who would get a message published to a subject, and why. A
 page of ours; nothing is published.
 
-The idea: the answer is the very flow that a publish would be forwarded by, so the page cannot
-disagree with the data plane. `explain` looks it up, or resolves it where there is none yet, and
-writes down what it found as an `Explanation`; `trace` puts that into words.
-
-The hazard of looking: resolving installs the flow, as the first publish would have done. That
-changes when things are worked out, and nothing else; ``installed`` tells how it was before.
+The idea: the switchboard works the subject out as it would for a publish, and keeps nothing of it;
+`explain` writes down what it found as an `Explanation`, with what the flow table has of it;
+`trace` puts that into words. The page cannot disagree with the broker, because the answer comes from
+the same place.
 
 Neighbours: `broker.server` calls `explain`, `broker.monitorpages` calls `trace`. No I/O, no clock.
 """
@@ -14,11 +12,9 @@ Neighbours: `broker.server` calls `explain`, `broker.monitorpages` calls `trace`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from broker.flow import Delivery
 from broker.gotime import timestamp
-from broker.link import Link
 from broker.plane import DataPlane
 from broker.snapshots import BrokerStats, Explanation, Recipient
 from broker.switchboard import Subscription, Switchboard
@@ -27,28 +23,33 @@ __all__ = ["explain", "trace"]
 
 
 def explain(
-    switchboard: Switchboard, plane: DataPlane, zone: int, account: str, subject: bytes
+    switchboard: Switchboard, plane: DataPlane, account: str, subject: bytes
 ) -> Explanation:
-    """What would become of a message that somebody in ``zone`` published to ``subject`` now.
+    """What would become of a message that a client without restrictions published in ``account``.
 
-    Costs what the publish would: a look-up, and resolving where there is no flow.
+    Costs what resolving does. Raises KeyError if there is no such account.
     """
-    known = plane.flows.lookup(zone, subject)
-    flow = known or switchboard.resolve(zone, subject)
+    found = switchboard.explain(account, subject)
+    place = switchboard.account(account)
+    if found is None or place is None:
+        raise KeyError(account)
+    zone = place.inner.number
     return Explanation(
         account=account,
-        subject=_text(subject),
+        published=_text(found.published),
+        subject=_text(found.subject),
         zone=zone,
-        pattern=_text(flow.pattern),
-        installed=known is not None,
-        asks=flow.ask,
-        plain=tuple(map(_recipient, flow.plain)),
-        picks=tuple(tuple(map(_recipient, pick)) for pick in flow.picks),
+        pattern=_text(found.pattern),
+        installed=plane.flows.lookup(zone, found.subject) is not None,
+        asks=found.asks,
+        plain=tuple(map(_recipient, found.plain)),
+        picks=tuple(tuple(map(_recipient, pick)) for pick in found.picks),
+        withheld=tuple(map(_recipient, found.withheld)),
+        crossings=found.crossings,
     )
 
 
-def _recipient(delivery: Delivery[Link]) -> Recipient:
-    subscription = cast(Subscription, delivery)  # the switchboard makes flows of nothing else
+def _recipient(subscription: Subscription) -> Recipient:
     return Recipient(
         cid=subscription.link.id,
         sid=_text(subscription.sid),
@@ -79,6 +80,7 @@ def trace(explanation: Explanation, stats: BrokerStats, names: Mapping[int, str]
         "server_id": stats.server_id,
         "now": timestamp(stats.now),
         "account": explanation.account,
+        "published": explanation.published,
         "subject": explanation.subject,
         "flow": {
             "zone": explanation.zone,
@@ -92,6 +94,8 @@ def trace(explanation: Explanation, stats: BrokerStats, names: Mapping[int, str]
             {"queue": pick[0].queue, "members": [row(member) for member in pick]}
             for pick in explanation.picks
         ],
+        "withheld": [row(recipient) for recipient in explanation.withheld],
+        "crossings": list(explanation.crossings),
         "explanation": list(_sentences(explanation)),
     }
 
@@ -110,6 +114,8 @@ def _why(filter: str, subject: str) -> str:
 
 def _sentences(explanation: Explanation) -> list[str]:
     sentences = []
+    if explanation.subject != explanation.published:
+        sentences.append(f"A mapping makes {explanation.subject} of it, this time.")
     if "" in explanation.subject.split("."):
         sentences.append("The subject has an empty token, so no subscription can match it.")
     elif not explanation.plain and not explanation.picks:
@@ -127,20 +133,26 @@ def _sentences(explanation: Explanation) -> list[str]:
         "chosen at random."
         for pick in explanation.picks
     ]
+    if explanation.withheld:
+        sentences.append(
+            f"{_number(len(explanation.withheld), 'subscription')} would match, but may not be "
+            "given it."
+        )
+    sentences += [f"It meets {crossing}." for crossing in explanation.crossings]
     return [*sentences, *_about_the_flow(explanation)]
 
 
 def _about_the_flow(explanation: Explanation) -> list[str]:
     if not explanation.pattern:
         return ["The answer holds for this message only, so there is no flow to keep."]
-    kept = "is in the table" if explanation.installed else "was not in the table and has been made"
+    kept = "is in the table" if explanation.installed else "is not in the table: nobody has sent it"
     sentences = [f"The flow {explanation.pattern} {kept}."]
     if explanation.pattern != explanation.subject:
         sentences.append("Whatever stands in place of a * in its pattern, the answer is the same.")
     if explanation.asks:
         sentences.append(
-            "The flow asks: a subscription has a limit, so every message goes through the "
-            "switchboard, which counts."
+            "The flow asks: every message goes through the switchboard, because something has to be "
+            "counted or done for each."
         )
     return sentences
 

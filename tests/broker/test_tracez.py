@@ -25,7 +25,7 @@ class Switch:
         self.links = [self.plane.open(number, DEFAULT_ZONE) for number in (1, 2, 3)]
 
     def explain(self, subject: bytes) -> Explanation:
-        return explain(self.board, self.plane, DEFAULT_ZONE, "$G", subject)
+        return explain(self.board, self.plane, "$G", subject)
 
     def trace(self, subject: bytes) -> dict[str, Any]:
         return trace(self.explain(subject), STATS, {1: "one"})
@@ -49,9 +49,11 @@ def test_an_explanation_names_every_recipient(switch: Switch) -> None:
     assert [members] == [set(pick) for pick in found.picks]
 
 
-def test_looking_installs_the_flow_and_says_so(switch: Switch) -> None:
-    assert [False, True] == [switch.explain(b"a.c").installed for _ in range(2)]
-    assert 1 == len(switch.plane.flows)
+def test_looking_changes_nothing_and_says_whether_there_is_a_flow(switch: Switch) -> None:
+    assert [False, False] == [switch.explain(b"a.c").installed for _ in range(2)]
+    assert 0 == len(switch.plane.flows)
+    switch.board.resolve(DEFAULT_ZONE, b"a.c")
+    assert switch.explain(b"a.c").installed
 
 
 def test_nothing_is_published_by_looking(switch: Switch) -> None:
