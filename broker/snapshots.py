@@ -155,10 +155,11 @@ class Recipient:
 class Explanation:
     """What would become of a message published in ``account``, and by which flow.
 
-    ``subject`` is what a mapping makes of ``published``, if there is one. Each of ``plain`` gets a copy, and one of each of ``picks``, which are never empty. ``pattern``
-    is empty where the answer holds for this subject alone and is not kept; ``installed`` says
-    whether the flow is in the table. ``withheld`` match and may not be given it; ``crossings`` say in
-    words what it meets besides.
+    ``subject`` is what a mapping makes of ``published``, if there is one. Each of ``plain`` gets a
+    copy, and one of each of ``picks``, which are never empty. ``pattern`` is empty where the answer
+    holds for this subject alone and is not kept; ``installed`` says whether the flow is in the
+    table. ``withheld`` match and may not be given it; ``crossings`` say in words what it meets
+    besides.
     """
 
     account: str

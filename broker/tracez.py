@@ -3,8 +3,8 @@ page of ours; nothing is published.
 
 The idea: the switchboard works the subject out as it would for a publish, and keeps nothing of it;
 `explain` writes down what it found as an `Explanation`, with what the flow table has of it;
-`trace` puts that into words. The page cannot disagree with the broker, because the answer comes from
-the same place.
+`trace` puts that into words. The page cannot disagree with the broker, because the answer comes
+from the same place.
 
 Neighbours: `broker.server` calls `explain`, `broker.monitorpages` calls `trace`. No I/O, no clock.
 """
@@ -151,8 +151,8 @@ def _about_the_flow(explanation: Explanation) -> list[str]:
         sentences.append("Whatever stands in place of a * in its pattern, the answer is the same.")
     if explanation.asks:
         sentences.append(
-            "The flow asks: every message goes through the switchboard, because something has to be "
-            "counted or done for each."
+            "The flow asks: every message goes through the switchboard, because something has to "
+            "be counted or done for each."
         )
     return sentences
 
