@@ -26,12 +26,15 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from broker.auth import Authenticator
+from broker.auth import accused, label_of
 from broker.config import Options
+from broker.doorman import Doorman
 from broker.errors import CONNECTIONS_EXCEEDED, Closed
-from broker.handshake import ServerInfo
+from broker.handshake import ConnectOptions, ServerInfo
+from broker.identity import Answer, Authenticator, Credentials, Identity
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.plane import DataPlane
@@ -39,6 +42,7 @@ from broker.session import Session
 from broker.snapshots import ConnectionInfo, SubscriptionInfo
 from broker.switchboard import Subscription, Switchboard
 from broker.wiretap import Wiretap
+from broker.workers import Workers
 from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
 from reactor.stream import SocketLike
 
@@ -67,6 +71,8 @@ class Owner(Protocol):
     switchboard: Switchboard
     authenticator: Authenticator
     info: ServerInfo
+    doorman: Doorman
+    workers: Workers
 
     def before_input(self) -> None:
         """Something is about to happen that may cause output."""
@@ -90,6 +96,7 @@ class Connection(StreamHandler):
 
     __slots__ = (
         "_auth_timer",
+        "_expiry_timer",
         "_owner",
         "_ping_timer",
         "_refused",
@@ -114,6 +121,7 @@ class Connection(StreamHandler):
         self._refused = refused
         self._ping_timer: Timer | None = None
         self._auth_timer: Timer | None = None
+        self._expiry_timer: Timer | None = None
         self._taps: tuple[Wiretap, Wiretap] | None = None
         self.session = Session(
             cid,
@@ -125,6 +133,7 @@ class Connection(StreamHandler):
             limits=owner.options,
             wire=self,
             jitter=random.random(),
+            doorman=owner.doorman,
         )
         try:
             self.stream = Stream(owner.reactor, sock, self, high_water=owner.options.max_pending)
@@ -177,7 +186,7 @@ class Connection(StreamHandler):
         try:
             if self.session.resume(owner.reactor.now()):
                 owner.reactor.call_soon(self._go_on)
-            else:
+            elif not self.session.waiting:
                 self.stream.resume_reading()
         except Exception:
             self.fail()
@@ -212,6 +221,55 @@ class Connection(StreamHandler):
         if self._ping_timer is not None:
             self._ping_timer.cancel()
         self._ping_timer = self._owner.reactor.call_later(delay, self._on_ping_timer)
+
+    def set_expiry_timer(self, delay: float | None) -> None:
+        """Set the one timer there is, or none, in place of the one there was."""
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+            self._expiry_timer = None
+        if delay is not None:
+            self._expiry_timer = self._owner.reactor.call_later(delay, self._on_expiry_timer)
+
+    def _on_expiry_timer(self) -> None:
+        self._owner.before_input()
+        self.session.on_expiry_timer()
+
+    def credentials(self) -> Credentials:
+        """What is known of the client besides its CONNECT."""
+        wall = self._owner.wall(self._owner.reactor.now())
+        return Credentials(ConnectOptions(), ip=self.ip, wall=wall)
+
+    def consult(self, question: Callable[[], Answer], then: Callable[[Answer], None]) -> bool:
+        """Ask in a thread; nothing is read until the answer is there."""
+
+        def answered(answer: Answer) -> None:
+            self._owner.before_input()
+            then(answer)
+            self._go_on()
+
+        if not self._owner.workers.consult(question, answered):
+            logger.warning("%s - too many clients wait to log in; refused", self.label())
+            return False
+        self.stream.pause_reading()
+        return True
+
+    def delay(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back later; nothing is read until then."""
+
+        def come_back() -> None:
+            self._owner.before_input()
+            callback()
+            self._go_on()
+
+        self.stream.pause_reading()
+        self._owner.reactor.call_later(seconds, come_back)
+
+    def authenticated(self, identity: Identity) -> None:
+        """The client was let in."""
+
+    def complain(self, text: str) -> None:
+        """Log a violation that the connection survives."""
+        self.log(logging.ERROR, text)
 
     def _on_ping_timer(self) -> None:
         self._owner.before_input()
@@ -277,10 +335,7 @@ class Connection(StreamHandler):
 
     def _user(self) -> str:
         identity = self.session.identity
-        if identity is None:
-            return ""
-        # A token is all there is to know about its owner, and must not be shown.
-        return "[REDACTED]" if self._owner.options.token is not None else identity.user
+        return "" if identity is None else identity.shown
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -294,7 +349,7 @@ class Connection(StreamHandler):
 
     def _finish(self, reason: str, *, subscriptions: int) -> None:
         self.ended = True
-        for timer in (self._ping_timer, self._auth_timer):
+        for timer in (self._ping_timer, self._auth_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
         self.log(logging.DEBUG, f"Client connection closed: {reason}")
@@ -326,8 +381,9 @@ class Connection(StreamHandler):
         client = ":".join(filter(None, (version, options.lang, options.name)))
         if client:
             parts.append(f'"{client}"')
-        if identity is not None and identity.user:
-            parts.append(f'"{identity.account}/user:{identity.user}"')
+        who = label_of(options, identity)
+        if who:
+            parts.append(f'"{who}"')
         return " - ".join(parts)
 
     def _trace(self, text: str) -> None:
@@ -338,8 +394,7 @@ class Connection(StreamHandler):
         failure = self.link.failure
         options = self._owner.options
         if reason is Closed.AUTHENTICATION_FAILURE:
-            user = self.session.options.user
-            self.log(logging.ERROR, "authentication error" + (f' - User "{user}"' if user else ""))
+            self._explain_refusal()
         elif reason is Closed.STALE_CONNECTION:
             self.log(logging.DEBUG, "Stale Client Connection - Closing")
         elif reason is Closed.SLOW_CONSUMER_PENDING:
@@ -353,6 +408,13 @@ class Connection(StreamHandler):
             self.log(logging.ERROR, str(failure))
         elif reason is not Closed.SERVER_SHUTDOWN:
             self.log(logging.ERROR, reason.value)
+
+    def _explain_refusal(self) -> None:
+        owner, wall = self._owner, self._owner.wall(self._owner.reactor.now())
+        if owner.doorman.quiet(self.ip, wall):
+            return
+        who = accused(self.session.options)
+        self.log(logging.ERROR, "authentication error" + (f" - {who}" if who else ""))
 
 
 def _subscription(subscription: Subscription) -> SubscriptionInfo:

@@ -28,7 +28,9 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 from typing import Any, TypeVar
 
+from broker.auth import make_authenticator
 from broker.config import Options
+from broker.hook import HookFunction
 from broker.server import Server
 from broker.snapshots import BrokerStats, ConnectionInfo
 from reactor import Reactor
@@ -50,6 +52,10 @@ class Broker:
     ``settings`` are any further fields of `broker.Options`, for example ``user``, ``password``,
     ``token``, ``http_port``, ``max_payload``, ``ping_interval``, ``backend``, ``flow_capacity``.
 
+    ``auth`` is a function that decides who may come in: it gets `Credentials` and returns an
+    `Identity`, the name of an account, True, or None for "no". It is called in a thread, several
+    at once, so that it may ask whom it likes; ``auth_blocks=False`` calls it on the loop.
+
     Thread-safety: without ``reactor``, every method may be called from any thread. With it, only
     from the thread in which that reactor runs.
 
@@ -64,12 +70,16 @@ class Broker:
         port: int = 4222,
         *,
         reactor: Reactor | None = None,
+        auth: HookFunction | None = None,
+        auth_blocks: bool = True,
         **settings: Any,
     ) -> None:
         _check_names(settings)
         self.options = Options(host=host, port=port, **settings)
         if reactor is not None and self.options.backend is not None:
             raise TypeError("give a reactor or a backend, not both: a reactor has one already")
+        make_authenticator(self.options, auth, blocks=auth_blocks)  # raises here what it would
+        self._auth, self._auth_blocks = auth, auth_blocks
         self._lent = reactor
         self._reactor: Reactor | None = None
         self._server: Server | None = None
@@ -99,7 +109,7 @@ class Broker:
         if self._server is not None:
             raise RuntimeError("this broker runs already; stop it first")
         reactor = self._lent or Reactor(backend=self.options.backend)
-        server = Server(reactor, self.options)
+        server = Server(reactor, self.options, auth=self._auth, auth_blocks=self._auth_blocks)
         try:
             server.start()
         except BaseException:

@@ -35,15 +35,18 @@ from broker import __version__
 from broker.auth import make_authenticator
 from broker.config import Options
 from broker.connection import SLOW, Connection
+from broker.doorman import Doorman
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo
+from broker.hook import HookFunction
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import BrokerStats, ConnectionInfo
 from broker.switchboard import Switchboard
+from broker.workers import Workers
 from reactor import Listener, Reactor, Timer
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
@@ -65,7 +68,17 @@ class Server:
     One reactor may carry several servers. What cannot be served is refused by `Options` already.
     """
 
-    def __init__(self, reactor: Reactor, options: Options) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        options: Options,
+        *,
+        auth: HookFunction | None = None,
+        auth_blocks: bool = True,
+    ) -> None:
+        """``auth`` decides who may come in, instead of the options; ``auth_blocks`` is whether it
+        may wait, and so is called in a thread.
+        """
         self.reactor = reactor
         self.options = options
         self.server_id = _make_id()
@@ -82,7 +95,9 @@ class Server:
             max_pending=options.max_pending,
         )
         self.switchboard = Switchboard(self.plane)
-        self.authenticator = make_authenticator(options)
+        self.authenticator = make_authenticator(options, auth, blocks=auth_blocks)
+        self.doorman = Doorman()
+        self.workers = Workers(reactor)
         self.info = self._make_info()
 
         self._listener: Listener | None = None
@@ -259,6 +274,7 @@ class Server:
                 self._finish_closing()
             return
         self._closing = True
+        self.workers.close()
         if self._listener is not None:
             self._listener.close()
         if self._monitor is not None:

@@ -37,6 +37,7 @@ from broker import codec
 from broker.errors import INVALID_SUBJECT, WireError
 from broker.flow import Delivery, Flow
 from broker.ops import Publish
+from broker.permissions import Permissions
 from broker.plane import DataPlane, Link
 from broker.trie import Trie
 
@@ -171,7 +172,18 @@ class Switchboard:
         self._flows.install(zone, flow)
         return flow
 
-    def publish(self, link: Link, publish: Publish) -> None:
+    def enter(self, link: Link, account: str, permissions: Permissions) -> int:
+        """The zone in which `link` publishes from now on; there is one account so far.  O(1)."""
+        return DEFAULT_ZONE
+
+    def leave(self, link: Link) -> None:
+        """The link publishes no more.  Idempotent, O(1)."""
+
+    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+        """What is to be forwarded for a publish, or why it must not be.  O(1)."""
+        return publish
+
+    def forward(self, link: Link, publish: Publish, now: float) -> None:
         """Deliver a publish of `link` that the data plane could not settle.
 
         O(deliveries), and O(resolve) where there is no flow.

@@ -61,7 +61,7 @@ class Switch:
         while verdict is not Verdict.DRAINED:
             if verdict is Verdict.MISS:
                 self.misses += 1
-                self.board.publish(link, self.plane.parked(link))
+                self.board.forward(link, self.plane.parked(link), 0.0)
             elif verdict is Verdict.CONTROL:
                 self._obey(link)
             else:
