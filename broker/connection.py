@@ -140,6 +140,7 @@ class Connection(Client):
             limits=owner.options,
             wire=self,
             jitter=random.random(),
+            doorman=owner.doorman,
         )
         try:
             self.stream = self._attach(source)

@@ -23,6 +23,8 @@ from reactor import Listener, Reactor
 if TYPE_CHECKING:
     from broker.monitor import Monitor
     from broker.server import Server
+    from broker.tlscontext import ServerContext
+    from broker.websocket import WebsocketListener
 
 __all__ = ["Doors"]
 
@@ -46,6 +48,7 @@ class Doors:
         self._reactor = reactor
         self._server = server
         self._clients: list[Door] = []
+        self._websocket: WebsocketListener | None = None
         self._monitor: Monitor | None = None
         self._urls: dict[str, list[str]] = {}
 
@@ -65,6 +68,11 @@ class Doors:
         except BaseException:
             self.close()
             raise
+
+    def change_certificates(self, websocket: ServerContext | None) -> None:
+        """Greet those who come by WebSocket from now on with another certificate."""
+        if self._websocket is not None:
+            self._websocket.tls = websocket
 
     def close_to_clients(self) -> None:
         """Let no more clients in; the monitor stays. Idempotent."""
@@ -116,7 +124,7 @@ class Doors:
         host = block.host or options.host
         scheme = "ws" if block.no_tls else "wss"
         try:
-            door: Door = WebsocketListener(self._reactor, self._server, block)
+            door = self._websocket = WebsocketListener(self._reactor, self._server, block)
         except OSError as error:
             where = address(host, max(block.port, 0))
             raise _explained(f"Unable to listen for websocket connections: {where}", error) from (

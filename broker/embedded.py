@@ -217,13 +217,15 @@ class Broker:
         return f"{'tls' if secure else 'nats'}://{_reachable(self.host)}:{self.port}"
 
     @property
-    def ws_url(self) -> str | None:
-        """What to give to a client that speaks WebSocket, or None if there is no door for it.
+    def ws_url(self) -> str:
+        """What to give to a client that speaks WebSocket: ``ws://``, or ``wss://`` with TLS.
 
-        Raises RuntimeError if the broker does not run.
+        Raises RuntimeError if the broker does not run, or has no door for such clients.
         """
         urls = self._running().urls.get("websocket", ())
-        return urls[0] if urls else None
+        if not urls:
+            raise RuntimeError("this broker has no websocket; give it a WebsocketBlock")
+        return urls[0]
 
     def stats(self) -> BrokerStats:
         """The broker in numbers, at one moment. O(connections). Raises RuntimeError if it does not

@@ -39,12 +39,16 @@ __all__ = [
     "STALE_CONNECTION",
     "SUBSCRIPTIONS_EXCEEDED",
     "UNKNOWN_OPERATION",
+    "USER_EXPIRED",
     "Closed",
     "ProtocolError",
     "WireError",
+    "complaint",
     "publish_violation",
     "reply_violation",
+    "subscription_ended",
     "subscription_violation",
+    "too_many_tokens",
 ]
 
 
@@ -95,6 +99,7 @@ class WireError:
 UNKNOWN_OPERATION = WireError(b"Unknown Protocol Operation", Closed.PROTOCOL_VIOLATION)
 AUTHORIZATION_VIOLATION = WireError(b"Authorization Violation", Closed.AUTHENTICATION_FAILURE)
 AUTHENTICATION_TIMEOUT = WireError(b"Authentication Timeout", Closed.AUTHENTICATION_TIMEOUT)
+USER_EXPIRED = WireError(b"User Authentication Expired", Closed.AUTHENTICATION_EXPIRED)
 PAYLOAD_EXCEEDED = WireError(b"Maximum Payload Violation", Closed.MAX_PAYLOAD)
 CONTROL_LINE_EXCEEDED = WireError(b"maximum control line exceeded", Closed.MAX_CONTROL_LINE)
 CONNECTIONS_EXCEEDED = WireError(b"maximum connections exceeded", Closed.MAX_CONNECTIONS)
@@ -158,6 +163,48 @@ def subscription_violation(subject: bytes, queue: bytes = b"") -> WireError:
     if queue:
         text += b" using queue " + _quoted(queue)
     return WireError(text, None)
+
+
+def subscription_ended(subject: bytes, sid: bytes) -> WireError:
+    """The end of a subscription that was allowed until permissions changed; the connection
+    survives.  O(len(subject)).
+    """
+    text = b"Permissions Violation for Subscription to " + _quoted(subject)
+    return WireError(text + b" (sid " + _quoted(sid) + b")", None)
+
+
+def too_many_tokens(subject: bytes) -> WireError:
+    """The refusal of a subscription whose subject has more tokens than the server allows; the
+    connection survives.  O(len(subject)).
+    """
+    text = b"Permissions Violation for Subscription to " + _quoted(subject) + b", too many tokens"
+    return WireError(text, None)
+
+
+# What the wire says -> what nats-server's log says of the same thing.
+_COMPLAINTS = {
+    b"Permissions Violation for Publish to ": "Publish Violation - Subject ",
+    b"Permissions Violation for Publish with Reply of ": "Publish Violation - Reply ",
+    b"Permissions Violation for Subscription to ": "Subscription Violation - Subject ",
+}
+
+
+def complaint(error: WireError, sid: bytes = b"") -> str:
+    """The line for the log about a violation of permissions or limits that the connection survives;
+    empty for other errors.  ``sid`` is of the subscription that was refused.  O(len(text)).
+    """
+    text = error.text or b""
+    if error is SUBSCRIPTIONS_EXCEEDED:
+        return text.decode()
+    for said, logged in _COMPLAINTS.items():
+        if text.startswith(said):
+            rest = text[len(said) :].decode("utf-8", "backslashreplace")
+            if rest.endswith(", too many tokens"):
+                logged = "Subscription Violation Too Many Tokens - Subject "
+                rest = rest.removesuffix(", too many tokens")
+            rest = rest.replace('" using queue "', '", Queue: "', 1)
+            return logged + rest + (f", SID {sid.decode('utf-8', 'replace')}" if sid else "")
+    return ""
 
 
 class ProtocolError(Exception):

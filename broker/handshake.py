@@ -12,18 +12,30 @@ records, safe in any thread; each costs O(length of the text).
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from broker.errors import BAD_ARGUMENTS, ProtocolError
 
-__all__ = ["COMPATIBLE_VERSION", "ConnectOptions", "ServerInfo", "check_info", "parse_connect"]
+__all__ = [
+    "COMPATIBLE_VERSION",
+    "ConnectOptions",
+    "ServerInfo",
+    "advertised",
+    "check_info",
+    "make_nonce",
+    "parse_connect",
+]
 
 # What INFO says under `version`.  Clients compare it, as a semantic version, to know what a server
 # can do, so it names the nats-server whose behaviour we reproduce and are tested against.  Who we
 # really are stands in `git_commit` and `go`, which clients print at most.
 COMPATIBLE_VERSION = "2.15.1"
+
+_NONCE_SIZE = 11
 
 
 @dataclass(frozen=True)
@@ -45,12 +57,25 @@ class ServerInfo:
     connect_urls: tuple[str, ...] = ()
     ldm: bool = False
 
-    def json(self, client_id: int, client_ip: str, account: str = "") -> bytes:
+    def json(
+        self,
+        client_id: int,
+        client_ip: str,
+        account: str = "",
+        *,
+        nonce: str = "",
+        auth_required: bool | None = None,
+        max_payload: int = 0,
+        is_system: bool = False,
+    ) -> bytes:
         """The JSON of one client's INFO, in nats-server's order of fields and without the empty
         ones.
 
-        `account` is given in the second INFO only, which follows a client's first PING.
+        `account` is given in the second INFO only, which follows a client's first PING, with
+        `is_system` if it is the system's; `nonce` in the first only.  `auth_required` and
+        `max_payload`, where given, hold instead of what every client is told.
         """
+        required = self.auth_required if auth_required is None else auth_required
         fields: dict[str, object] = {
             "server_id": self.server_id,
             "server_name": self.server_name,
@@ -61,17 +86,19 @@ class ServerInfo:
             "host": self.host,
             "port": self.port,
             "headers": True,
-            "auth_required": self.auth_required,
+            "auth_required": required,
             "tls_required": self.tls_required,
             "tls_verify": self.tls_verify,
             "tls_available": self.tls_available,
-            "max_payload": self.max_payload,
+            "max_payload": max_payload or self.max_payload,
             "client_id": client_id,
             "client_ip": client_ip,
+            "nonce": nonce,
             "connect_urls": self.connect_urls,
             "ldm": self.ldm,
             "connect_info": bool(account),
             "remote_account": account,
+            "acc_is_sys": is_system,
         }
         present = {name: value for name, value in fields.items() if value}
         return json.dumps(present, separators=(",", ":"), ensure_ascii=False).encode()
@@ -99,6 +126,23 @@ class ConnectOptions:
     echo: bool = True
     headers: bool = False
     no_responders: bool = False
+
+
+def make_nonce() -> str:
+    """Something new for a client to sign: 11 random bytes in base64url, as nats-server's."""
+    return base64.urlsafe_b64encode(os.urandom(_NONCE_SIZE)).decode().rstrip("=")
+
+
+def advertised(address: str, host: str, port: int) -> tuple[str, int]:
+    """The host and port that INFO gives, for ``client_advertise`` as ``address`` ("host" or
+    "host:port"); what it leaves out, or all if it is empty, is where the server listens.
+
+    Raises ValueError for a port that is no number.
+    """
+    name, colon, number = address.rpartition(":")
+    if not colon or address.endswith("]"):
+        return address.strip("[]") or host, port
+    return name.strip("[]") or host, int(number)
 
 
 def _is_text(value: object) -> bool:

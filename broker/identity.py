@@ -83,6 +83,14 @@ class Authenticator(Protocol):
     def wants_nonce(self) -> bool:
         """Whether INFO must give the client something to sign."""
 
+    @property
+    def has_guest(self) -> bool:
+        """Whether a client that says nothing of itself is let in as a certain user
+        (``no_auth_user``), on its first operation if that is no CONNECT.
+
+        The first INFO does not ask for credentials then, but the later ones do.
+        """
+
     def slow(self, credentials: Credentials) -> bool:
         """Whether `authenticate` might block or compute for long with these, and so must not be
         called on the loop. O(1).

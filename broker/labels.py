@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from broker.auth import accused, label_of
 from broker.errors import Closed
 from broker.handshake import ConnectOptions
 from broker.identity import Credentials
@@ -24,7 +25,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "label", "record", "redacted_user"]
+__all__ = ["credentials", "explained", "label", "record"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -42,8 +43,8 @@ def label(connection: Connection) -> str:
     client = ":".join(filter(None, (version, options.lang, options.name)))
     if client:
         parts.append(f'"{client}"')
-    if identity is not None and identity.user:
-        parts.append(f'"{identity.account}/user:{identity.user}"')
+    if who := label_of(options, identity):
+        parts.append(f'"{who}"')
     return " - ".join(parts)
 
 
@@ -52,8 +53,11 @@ def explained(connection: Connection, reason: Closed) -> tuple[int, str] | None:
     failure = connection.link.failure
     options = connection.owner.options
     if reason is Closed.AUTHENTICATION_FAILURE:
-        user = connection.session.options.user
-        return logging.ERROR, "authentication error" + (f' - User "{user}"' if user else "")
+        owner = connection.owner
+        if owner.doorman.quiet(connection.ip, owner.wall(owner.reactor.now())):
+            return None
+        who = accused(connection.session.options)
+        return logging.ERROR, "authentication error" + (f" - {who}" if who else "")
     if reason is Closed.STALE_CONNECTION:
         return logging.DEBUG, "Stale Client Connection - Closing"
     if reason is Closed.SLOW_CONSUMER_PENDING:
@@ -68,15 +72,6 @@ def explained(connection: Connection, reason: Closed) -> tuple[int, str] | None:
     if reason is Closed.SERVER_SHUTDOWN:
         return None
     return logging.ERROR, reason.value
-
-
-def redacted_user(connection: Connection) -> str:
-    """The user as the monitor may show it."""
-    identity = connection.session.identity
-    if identity is None:
-        return ""
-    # A token is all there is to know about its owner, and must not be shown.
-    return "[REDACTED]" if connection.owner.options.token is not None else identity.user
 
 
 def credentials(connection: Connection) -> Credentials:
@@ -118,7 +113,9 @@ def record(
         name=session.options.name,
         lang=session.options.lang,
         version=session.options.version,
-        user=redacted_user(connection),
+        user="" if session.identity is None else session.identity.shown,
+        account="" if session.identity is None else session.identity.account,
+        nkey=session.options.nkey,
         subscription_list=tuple(map(_subscription, listed)),
         type=_TYPES[connection.kind],
         tls_version=version,

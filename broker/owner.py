@@ -8,13 +8,13 @@ Neighbours: `broker.server` is the one implementation. Protocols only.
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Protocol
 
-from broker.auth import Authenticator
 from broker.config import Options
+from broker.doorman import Doorman
 from broker.handshake import ServerInfo
 from broker.hooks import Observer
+from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.plane import DataPlane
 from broker.snapshots import ConnectionInfo
@@ -24,6 +24,7 @@ from reactor import Reactor
 
 if TYPE_CHECKING:
     from broker.connection import Connection
+    from broker.tlscontext import ServerContext
     from broker.topics import Topics
 
 __all__ = ["Owner"]
@@ -37,9 +38,10 @@ class Owner(Protocol):
     plane: DataPlane
     switchboard: Switchboard
     authenticator: Authenticator
+    doorman: Doorman
     info: ServerInfo
     #: The certificates, where there is TLS; replaced as a whole by a reload.
-    tls: ssl.SSLContext | None
+    tls: ServerContext | None
     ingress: Meters
     observer: Observer
     workers: Workers

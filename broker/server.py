@@ -37,16 +37,18 @@ from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec
 from broker.accounts import Accounts
-from broker.auth import Authenticator, make_authenticator
+from broker.auth import make_authenticator
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
+from broker.doorman import Doorman
 from broker.doors import Doors
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.gotime import timestamp
-from broker.handshake import ServerInfo
+from broker.handshake import ServerInfo, advertised
 from broker.hooks import Observer, Silent
+from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.laggards import Laggards
 from broker.link import Link
@@ -62,10 +64,9 @@ from reactor.sources import Flusher
 from reactor.stream import SocketLike
 
 if TYPE_CHECKING:
-    import ssl
-
     from broker.connz import Row
     from broker.lameduck import LameDuck
+    from broker.tlscontext import ServerContext
     from broker.topics import Topics
 
 __all__ = ["Server"]
@@ -117,8 +118,9 @@ class Server:
         self.switchboard.describe = self._describe
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
-        self.tls: ssl.SSLContext | None = None
+        self.tls: ServerContext | None = None
         self.ingress = Meters(options.ingress)
+        self.doorman = Doorman()
         self.workers = Workers(reactor)
         self.observer = Silent()
         self.census = Census(reactor, options.closed_ring)
@@ -174,13 +176,15 @@ class Server:
 
     def make_info(self) -> ServerInfo:
         """What new clients are told of us, by the present options."""
-        tls, optional = self.options.tls, self.options.allow_non_tls
+        options = self.options
+        tls, optional = options.tls, options.allow_non_tls
+        host, port = advertised(options.client_advertise or "", options.host, self.port)
         return ServerInfo(
             server_id=self.server_id,
             server_name=self.name,
-            host=self.options.host,
-            port=self.port,
-            max_payload=self.options.max_payload,
+            host=host,
+            port=port,
+            max_payload=options.max_payload,
             go=f"python{_python_version()}",
             auth_required=self.authenticator.required,
             tls_required=tls is not None and not optional,
@@ -308,6 +312,13 @@ class Server:
         from broker.reloading import apply
 
         return apply(self, options)
+
+    def change_certificates(
+        self, clients: ServerContext | None, websocket: ServerContext | None
+    ) -> None:
+        """Greet those who come from now on with other certificates."""
+        self.tls = clients
+        self._doors.change_certificates(websocket)
 
     @property
     def leaving(self) -> bool:

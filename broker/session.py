@@ -4,7 +4,7 @@ The idea: a table of verbs on top of the data plane.  The plane parses and forwa
 stops at what needs judgement; `Session` settles that and lets it go on.  The session owns the
 handshake, the permissions that the protocol itself reserves, limits, and liveness.  It knows no
 reactor, socket or clock: time comes as an argument, and the few things it wants done come to its
-owner through `Wire`.
+owner through a `Wire`.
 
 How to drive one (the server does):
 
@@ -15,103 +15,86 @@ How to drive one (the server does):
     session.on_ping_timer(now)             when the timer set through the wire fires
     session.on_auth_timer()                once, `auth_timeout` seconds after open
     session.on_overflow()                  for a link from plane.take_overflowed()
+    session.on_expiry_timer()              when the timer set through the wire fires
     session.on_closed()                    when the stream is gone for whatever reason; idempotent
 
 All output goes to the link's queue through the plane; the server takes it from there, also after
 `Wire.close`, so that a last -ERR arrives.
 
+Who may come in is asked of an authenticator.  Where its answer takes long, the session is
+`waiting`: nothing is parsed, what comes is kept, and once the wire has delivered the answer
+`resume` goes on with it.  A refusal may be held back in the same way, so that guessing is slow.
+
 Invariants: after the end (`closed`) nothing is parsed and nothing subscribed; `wire.close` is
 called at most once and not at all if the stream ended first; a subscription never outlives its
 session.
 
-Source: the order of checks is nats-server 2.15's, found by asking one.  Activity, which spares a
-client a PING, is a message, SUB, UNSUB or PING received; PONG, +OK and half a message are not.
-Deliveries do not count either.
+Source: the order of checks is nats-server 2.15's, found by asking one.
 
-Neighbours: above, server; below, switchboard, plane, auth, handshake.  One thread.
+Neighbours: above, server; below, switchboard, plane, admission, handshake, liveness.  One thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from broker import codec, errors, ops
-from broker.auth import Authenticator
+from broker.admission import Admission, Wire
 from broker.config import Options
+from broker.doorman import Doorman
 from broker.errors import Closed, ProtocolError, WireError
 from broker.handshake import ConnectOptions, ServerInfo, check_info, parse_connect
-from broker.identity import Identity
+from broker.identity import Answer, Authenticator, Identity
+from broker.liveness import Liveness
 from broker.plane import DataPlane, Verdict
+from broker.reserved import QUEUE, refusal
 from broker.subject import is_valid_publish
 from broker.switchboard import Switchboard
 
 __all__ = ["Session", "Wire"]
-
-# The round trip is measured anew by a PING this often, also on a busy connection; seconds.
-RTT_INTERVAL = 3600.0
 
 # Operations settled per receive or resume.  A read can hold thousands, each a publish with a wide
 # fan-out, and others want their turn; another turn of the loop costs less than a microsecond for
 # each of so many.
 OPERATION_BUDGET = 64
 
-# Prefixes that are nobody's to publish to, or to name as a reply; the bare prefix is free where it
-# says so.
-_RESERVED_SUBJECTS = ((b"_GR_.", True), (b"$GR.", True), (b"$NRG.", False))
-_RESERVED_REPLIES = ((b"$JS.ACK.", True), (b"_R_.", False), (b"_GR_.", True), (b"$GR.", True))
-_RESERVED_QUEUE = b"_sys_"
-
 _UNASKED = ConnectOptions()
 
-
-class Wire(Protocol):
-    """What a session asks of the owner of its socket."""
-
-    def close(self, reason: Closed) -> None:
-        """Send what the link has queued, then close; call `on_closed` later, if at all."""
-
-    def set_ping_timer(self, delay: float) -> None:
-        """Call `on_ping_timer` in `delay` seconds, instead of whenever was asked for before."""
-
-
-def _is_reserved(subject: bytes, table: tuple[tuple[bytes, bool], ...]) -> bool:
-    return any(
-        subject.startswith(prefix) and not (bare_is_free and subject == prefix)
-        for prefix, bare_is_free in table
-    )
+# nats-server's name for the system's account, where the configuration gives it no other.
+_SYSTEM_ACCOUNT = "$SYS"
 
 
 class Session:
     """One client.
 
-    `options` is what it asked for, `identity` who it is (None before it proved that);
-    `rtt` is the last round trip in seconds, 0 if unmeasured; `last_activity` the time of the last
-    operation that counts as one.  Not thread-safe.
+    `options` is what it asked for, `identity` who it is (None before it proved that); `waiting` is
+    true while an answer about it is.  Not thread-safe.
     """
 
     __slots__ = (
-        "_authenticator",
+        "_admission",
         "_client_ip",
         "_connected",
         "_greeted",
+        "_held",
         "_jitter",
         "_judged",
         "_limits",
+        "_liveness",
         "_messages",
-        "_opened",
-        "_ping_sent",
-        "_pings_out",
         "_plane",
+        "_refused",
         "_server",
         "_switchboard",
+        "_unheard",
         "_wire",
         "closed",
         "identity",
-        "last_activity",
         "link",
         "options",
-        "rtt",
+        "waiting",
     )
 
     def __init__(
@@ -126,73 +109,110 @@ class Session:
         limits: Options,
         wire: Wire,
         jitter: float = 0.0,
+        doorman: Doorman | None = None,
     ) -> None:
         """`jitter`, from 0 to 1, spreads the first PINGs of clients that came together."""
         self.link = plane.open(link_id, 0, locked=authenticator.required)
         self.options = _UNASKED
         self.identity: Identity | None = None
         self.closed: Closed | None = None
-        self.rtt = 0.0
-        self._opened = 0.0
-        self.last_activity = 0.0
+        self.waiting = False
         self._client_ip = client_ip
         self._plane = plane
         self._switchboard = switchboard
-        self._authenticator = authenticator
         self._server = info
         self._limits = limits
         self._wire = wire
         self._jitter = jitter
+        self._admission = Admission(authenticator, wire, doorman, client_ip)
+        self._liveness = Liveness()
+        self._held: list[bytes] = []
+        self._unheard = authenticator.has_guest  # to be let in as the guest by its first byte
         self._connected = False
+        self._refused = False
         self._greeted = False
         self._judged = False
         self._messages = 0
-        self._pings_out = 0
-        self._ping_sent: float | None = None
+
+    @property
+    def rtt(self) -> float:
+        """The last round trip in seconds, 0 if unmeasured."""
+        return self._liveness.rtt
+
+    @property
+    def last_activity(self) -> float:
+        """The time of the last operation that counts as activity."""
+        return self._liveness.last_activity
 
     # --- what the server calls
 
     def open(self, now: float) -> None:
         """Greets the client.  Call once, first."""
-        self.last_activity = self._opened = now
-        self.send_info()
+        self._liveness.begin(now)
+        self._send_info(nonce=self._admission.nonce)
         self._wire.set_ping_timer(self._limits.ping_interval)
 
     def refuse(self, error: WireError) -> None:
         """Greets the client and turns it away at once, e.g. because there are too many."""
-        self.send_info()
+        self._send_info(nonce=self._admission.nonce)
         self._report(error)
 
     def send_info(self, account: str = "") -> None:
         """Queues an INFO; with `account` it is the one that follows the first PING.  O(1)."""
-        info = self._server.json(self.link.id, self._client_ip, account)
+        system = self._limits.system_account or _SYSTEM_ACCOUNT
+        # Where there is a guest, only the greeting is silent about that one may log in.
+        self._send_info(
+            account,
+            auth_required=self._admission.required or self._admission.has_guest,
+            max_payload=self._max_payload(),
+            is_system=account == system,
+        )
+
+    def _send_info(self, account: str = "", **details: Any) -> None:
+        info = self._server.json(self.link.id, self._client_ip, account, **details)
         self._plane.send(self.link, codec.info_line(info))
 
     def receive(self, data: bytes, now: float) -> bool:
         """Takes what was read; True: there is more to do, call `resume` in the next turn."""
+        if self.waiting or self._held:
+            self._held.append(data)
+            return not self.waiting
+        if self._unheard:
+            self._admit_guest(data)
         return self._drive(self._plane.feed(self.link, data), now)
 
     def resume(self, now: float) -> bool:
         """Goes on where `receive` or `resume` stopped; returns as `receive` does."""
-        return self._drive(self._plane.resume(self.link), now)
+        if self.waiting:
+            return False
+        more = self._drive(self._plane.resume(self.link), now)
+        if more or not self._held:
+            return more
+        held, self._held = b"".join(self._held), []
+        return self.receive(held, now)
 
     def on_ping_timer(self, now: float) -> None:
         """Sends a PING to a client that was silent; ends one that left too many unanswered."""
         if self.closed is not None:
             return
-        if self._wants_ping(now):
-            if self._pings_out >= self._limits.ping_max:
+        liveness = self._liveness
+        if liveness.wants_ping(now, self._limits.ping_interval):
+            if liveness.pings_out >= self._limits.ping_max:
                 self._report(errors.STALE_CONNECTION)
                 return
-            self._pings_out += 1
-            self._ping_sent = now
+            liveness.sent_ping(now)
             self._plane.send(self.link, codec.PING)
         self._wire.set_ping_timer(self._limits.ping_interval)
 
     def on_auth_timer(self) -> None:
         """Ends the connection of a client that has not proved who it is."""
-        if self._authenticator.required and self.identity is None:
+        if self._admission.required and not self._connected and not self._refused:
             self._report(errors.AUTHENTICATION_TIMEOUT)
+
+    def on_expiry_timer(self) -> None:
+        """Ends the connection of a client whose credentials were good until now."""
+        if self.identity is not None and self.identity.expires is not None:
+            self._report(errors.USER_EXPIRED)
 
     def on_overflow(self) -> None:
         """Ends the connection of a client that reads too slowly."""
@@ -202,6 +222,7 @@ class Session:
         """Cleans up after the stream ended; `reason` holds unless the session ended it itself."""
         if self.closed is None:
             self.closed = reason
+            self._held.clear()
             self._switchboard.leave(self.link)
             self._plane.close(self.link)
 
@@ -210,6 +231,40 @@ class Session:
         if self.closed is None:
             self._wire.close(reason)  # first, while it can still see what there was to close
             self.on_closed(reason)
+
+    # --- when the server goes on with other settings
+
+    def reload(self, limits: Options, info: ServerInfo, authenticator: Authenticator) -> None:
+        """Goes on with other limits at once, and with another authenticator from the next question
+        on.
+        """
+        self._limits, self._server = limits, info
+        self._admission.change(authenticator)
+        if self.closed is None:
+            self._plane.set_limits(
+                self.link,
+                max_payload=self._max_payload(),
+                max_control_line=limits.max_control_line,
+                max_pending=limits.max_pending,
+            )
+
+    def judge_again(self) -> None:
+        """Asks whether the client may stay, and as whom, by what its last CONNECT said."""
+        if self.closed is None and (self.identity is not None or self._admission.required):
+            self._admission.ask(self._rejudged)
+
+    def _rejudged(self, answer: Answer) -> None:
+        if self.closed is not None:
+            return
+        if isinstance(answer, WireError):
+            self._report(answer)
+            return
+        self.identity = answer
+        switchboard = self._switchboard
+        for ended in switchboard.move(self.link, answer.account, answer.permissions):
+            self._report(errors.subscription_ended(ended.filter, ended.sid))
+        self._plane.set_limits(self.link, max_payload=self._max_payload())
+        self._wire.set_expiry_timer(self._admission.expires_in(answer))
 
     # --- verdicts
 
@@ -222,6 +277,8 @@ class Session:
             else:
                 op = plane.control(link)
                 _MEANING[type(op)](self, op, now)
+                if self.waiting:
+                    break
             # Only between settling one and asking for the next is it safe to leave.
             left -= 1
             verdict = plane.resume(link) if left else Verdict.YIELD
@@ -230,7 +287,7 @@ class Session:
     def _conclude(self, verdict: Verdict, now: float) -> bool:
         if self.link.in_msgs != self._messages:
             self._messages = self.link.in_msgs
-            self.last_activity = now
+            self._liveness.last_activity = now
         unfinished = self._plane.unfinished(self.link)
         if unfinished is not None:
             self._judge_subject(unfinished)
@@ -238,11 +295,15 @@ class Session:
             self._report(self._plane.error(self.link).error)
         return verdict is Verdict.YIELD
 
-    def _report(self, error: WireError) -> None:
+    def _report(self, error: WireError, sid: bytes = b"") -> None:
         """Tells the client what was wrong, if it is to be told; ends the session if fatal."""
+        if self.closed is not None:
+            return
         self._plane.send(self.link, codec.err_line(error))
         if error.closed is not None:
             self.close(error.closed)
+        elif line := errors.complaint(error, sid):
+            self._wire.complain(line)
 
     def _acknowledge(self) -> None:
         if self.link.verbose:
@@ -254,12 +315,10 @@ class Session:
         self._judge_subject(publish.subject)
         self._judged = False
         judged = self._switchboard.judge(self.link, publish, now)
+        if not isinstance(judged, WireError):
+            judged = refusal(judged) or judged
         if isinstance(judged, WireError):
             self._report(judged)
-        elif _is_reserved(judged.subject, _RESERVED_SUBJECTS):
-            self._report(errors.publish_violation(judged.subject))
-        elif _is_reserved(judged.reply, _RESERVED_REPLIES):
-            self._report(errors.reply_violation(judged.reply))
         else:
             self._acknowledge()
             self._switchboard.forward(self.link, judged, now)
@@ -275,25 +334,30 @@ class Session:
                 self._report(errors.INVALID_PUBLISH_SUBJECT)
 
     def _subscribe(self, op: ops.Subscribe, now: float) -> None:
-        self.last_activity = now
+        self._liveness.last_activity = now
         error = self._refuse_subscription(op) or self._switchboard.subscribe(
             self.link, op.subject, op.queue, op.sid
         )
         if error is None:
             self._acknowledge()
         else:
-            self._report(error)
+            self._report(error, op.sid)
 
     def _refuse_subscription(self, op: ops.Subscribe) -> WireError | None:
-        if op.queue == _RESERVED_QUEUE:
+        if op.queue == QUEUE:
             return errors.subscription_violation(op.subject, op.queue)
-        most = self._limits.max_subscriptions
+        limits, identity = self._limits, self.identity
+        tokens = limits.max_sub_tokens
+        if tokens and op.subject.count(b".") >= tokens:
+            return errors.too_many_tokens(op.subject)
+        own = identity.max_subscriptions if identity is not None else 0
+        most = _least(own, limits.max_subscriptions)
         if most and self._switchboard.count(self.link) >= most:
             return errors.SUBSCRIPTIONS_EXCEEDED
         return None
 
     def _unsubscribe(self, op: ops.Unsubscribe, now: float) -> None:
-        self.last_activity = now
+        self._liveness.last_activity = now
         self._switchboard.unsubscribe(self.link, op.sid, op.max)
         self._acknowledge()
 
@@ -303,20 +367,53 @@ class Session:
         except ProtocolError as failure:
             self._report(failure.error)
             return
-        self.options = options
+        self.options = self._admission.collect(options)
         self.identity = None
-        identity = self._authenticator.authenticate(options)
-        error = _judge(options, identity)
-        if error is not None or identity is None:
-            self._report(error or errors.AUTHORIZATION_VIOLATION)
-            return
         if self._connected:
             # Whoever says CONNECT again starts anew; what was subscribed before the first one
             # stays.
             self._switchboard.drop(self.link)
-        self._admit(options, identity)
+        self.waiting = True
+        self._admission.ask(self.answered)
 
-    def _admit(self, options: ConnectOptions, identity: Identity) -> None:
+    def answered(self, answer: Answer) -> None:
+        """Takes what the authenticator said; after a question to the wire, call `resume` next."""
+        self.waiting = False
+        if self.closed is not None:
+            return
+        error = answer if isinstance(answer, WireError) else _misfit(self.options)
+        if error is errors.AUTHORIZATION_VIOLATION:
+            self._turn_away(error)
+        elif error is not None:
+            self._report(error)
+        elif isinstance(answer, Identity):
+            self._admit(answer)
+            self._acknowledge()
+
+    def _turn_away(self, error: WireError) -> None:
+        """Refuses a client, at once or after it has waited for it."""
+        self._refused = self.waiting = True
+        self._admission.refuse(partial(self._report, error))
+
+    def _admit_guest(self, data: bytes) -> None:
+        """Lets in a client whose first byte tells that it will not say CONNECT."""
+        self._unheard = False
+        if data[:1] in (b"C", b"c"):
+            return
+        self.options = self._admission.collect(self.options)
+        answer = self._admission.judge()
+        if isinstance(answer, WireError):
+            self._report(answer)
+        else:
+            self._connected = True
+            self._admit(answer)
+
+    def _admit(self, identity: Identity) -> None:
+        options = self.options
+        expired = self._admission.expires_in(identity)
+        if expired is not None and expired <= 0:
+            self._report(errors.USER_EXPIRED)
+            return
         self.identity = identity
         self.link.configure(
             zone=self._switchboard.enter(self.link, identity.account, identity.permissions),
@@ -326,16 +423,20 @@ class Session:
             headers=options.headers,
             no_responders=options.no_responders,
         )
-        self._acknowledge()
+        self._plane.set_limits(self.link, max_payload=self._max_payload())
+        self._wire.set_expiry_timer(expired)
+        self._wire.authenticated(identity)
         if not self._connected:
             self._connected = True
             delay = min(self._limits.first_ping, self._limits.ping_interval)
             self._wire.set_ping_timer(delay * (1 + self._jitter / 5))
 
+    def _max_payload(self) -> int:
+        own = self.identity.max_payload if self.identity is not None else 0
+        return _least(own, self._limits.max_payload)
+
     def _ping(self, _op: ops.Ping, now: float) -> None:
-        self.last_activity = now
-        if not self.rtt:
-            self.rtt = now - self._opened  # until a PONG tells better, as nats-server does
+        self._liveness.received_ping(now)
         self._plane.send(self.link, codec.PONG)
         if self._connected and not self._greeted:
             self._greeted = True
@@ -343,9 +444,7 @@ class Session:
                 self.send_info(self.identity.account)
 
     def _pong(self, _op: ops.Pong, now: float) -> None:
-        self._pings_out = 0
-        if self._ping_sent is not None:
-            self.rtt = now - self._ping_sent
+        self._liveness.received_pong(now)
 
     def _info(self, op: ops.Info, _now: float) -> None:
         try:
@@ -359,15 +458,15 @@ class Session:
     def _err(self, _op: ops.Err, _now: float) -> None:
         self._report(errors.PEER_ERROR)
 
-    def _wants_ping(self, now: float) -> bool:
-        if self._ping_sent is None or now - self._ping_sent > RTT_INTERVAL:
-            return True
-        return now - self.last_activity >= self._limits.ping_interval
+
+def _least(*limits: int) -> int:
+    """The strictest of some limits, of which 0 is none at all."""
+    return min(filter(None, limits), default=0)
 
 
-def _judge(options: ConnectOptions, identity: Identity | None) -> WireError | None:
-    """What is wrong with a CONNECT, in nats-server's order."""
-    if identity is None or options.account or options.new_account:
+def _misfit(options: ConnectOptions) -> WireError | None:
+    """What is wrong with a CONNECT besides its credentials, in nats-server's order."""
+    if options.account or options.new_account:
         return errors.AUTHORIZATION_VIOLATION
     if options.protocol not in (0, 1):
         return errors.BAD_CLIENT_PROTOCOL

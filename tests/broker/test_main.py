@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -381,11 +381,9 @@ class Reloaded:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         self.next: Options | Exception = Options(**settings)
-        conffile, reload = ModuleType("broker.conffile"), ModuleType("broker.reload")
+        conffile = ModuleType("broker.conffile")
         conffile.load = self.load  # type: ignore[attr-defined] # a module made by hand
-        reload.plan = lambda old, new: SimpleNamespace(refused=())  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "broker.conffile", conffile)
-        monkeypatch.setitem(sys.modules, "broker.reload", reload)
         monkeypatch.setattr(broker_package, "conffile", conffile, raising=False)
         self.reactor = make_reactor()
         self.log = configure()

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
-from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
 
-from broker.config import Options
 from broker.reloading import ReloadRefused
 from tests.support.virtual_broker import QUIET, VirtualBroker
 
 TOKEN = b'CONNECT {"verbose":false,"auth_token":"t"}\r\n'
-
-
-@dataclass(frozen=True)
-class Plan:
-    refused: tuple[str, ...]
-
-
-def plan(old: Options, new: Options) -> Plan:
-    """`broker.reload.plan`, as far as this matters here."""
-    if old.server_name == new.server_name:
-        return Plan(())
-    names = f"old={old.server_name or ''}, new={new.server_name or ''}"
-    return Plan((f"config reload not supported for ServerName: {names}",))
-
-
-@pytest.fixture(autouse=True)
-def what_a_running_broker_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("broker.reload")
-    module.plan = plan  # type: ignore[attr-defined] # a module made by hand
-    monkeypatch.setitem(sys.modules, "broker.reload", module)
 
 
 def reload(broker: VirtualBroker, **changes: object) -> list[str]:

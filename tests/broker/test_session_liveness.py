@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from broker.errors import Closed
-from broker.session import RTT_INTERVAL
+from broker.liveness import RTT_INTERVAL
 from tests.support.house import QUIET, House, enter
 
 TIMES: dict[str, Any] = {"ping_interval": 10.0, "ping_max": 2, "first_ping": 2.0}

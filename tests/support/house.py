@@ -7,14 +7,17 @@ bytes that would be sent.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from broker.auth import make_authenticator
 from broker.config import Options
+from broker.doorman import Doorman
 from broker.errors import Closed
 from broker.flow import FlowTable
-from broker.handshake import ServerInfo
+from broker.handshake import ConnectOptions, ServerInfo
+from broker.identity import Answer, Authenticator, Credentials, Identity
 from broker.plane import PythonPlane
 from broker.session import Session
 from broker.switchboard import Switchboard
@@ -32,17 +35,26 @@ class Client:
         self.house = house
         self.closes: list[Closed] = []
         self.delays: list[float] = []
+        self.expiries: list[float | None] = []
+        self.questions: list[tuple[Callable[[], Answer], Callable[[Answer], None]]] = []
+        self.held_back: list[tuple[float, Callable[[], None]]] = []
+        self.identities: list[Identity] = []
+        self.complaints: list[str] = []
+        self.cookies = ConnectOptions()
+        self.kind = "STANDARD"
+        self.names: tuple[str, ...] = ()
         house.clients += 1
         self.session = Session(
             house.clients,
             "127.0.0.1",
             plane=house.plane,
             switchboard=house.switchboard,
-            authenticator=make_authenticator(house.options),
+            authenticator=house.authenticator,
             info=house.info,
             limits=house.options,
             wire=self,
             jitter=0.5,
+            doorman=house.doorman,
         )
 
     def close(self, reason: Closed) -> None:
@@ -50,6 +62,35 @@ class Client:
 
     def set_ping_timer(self, delay: float) -> None:
         self.delays.append(delay)
+
+    def set_expiry_timer(self, delay: float | None) -> None:
+        self.expiries.append(delay)
+
+    def credentials(self) -> Credentials:
+        return Credentials(self.cookies, "", "127.0.0.1", self.kind, self.names, self.house.wall)
+
+    def consult(self, question: Callable[[], Answer], then: Callable[[Answer], None]) -> bool:
+        if self.house.busy:
+            return False
+        self.questions.append((question, then))
+        return True
+
+    def delay(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.held_back.append((seconds, callback))
+
+    def authenticated(self, identity: Identity) -> None:
+        self.identities.append(identity)
+
+    def complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+    def answer(self, now: float = 0.0) -> bytes:
+        """Answer the oldest question to a thread; what the client then hears."""
+        question, then = self.questions.pop(0)
+        then(question())
+        while self.session.resume(now):
+            """Go on as the connection would, turn by turn."""
+        return self.hear()
 
     def send(self, data: bytes, now: float = 0.0) -> None:
         more = self.session.receive(data, now)
@@ -68,7 +109,12 @@ class Client:
 class House:
     """A broker without sockets: one plane, one switchboard, clients that enter."""
 
-    def __init__(self, flows: FlowTable[Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        flows: FlowTable[Any] | None = None,
+        authenticator: Authenticator | None = None,
+        **options: Any,
+    ) -> None:
         self.options = Options(**options)
         self.plane = PythonPlane(
             flows,
@@ -85,6 +131,10 @@ class House:
             self.options.max_payload,
             auth_required=self.options.auth_required,
         )
+        self.authenticator = authenticator or make_authenticator(self.options)
+        self.doorman: Doorman | None = None
+        self.wall = 1_000_000.0
+        self.busy = False
         self.clients = 0
 
     def enter(self, greeting: bytes = b"") -> Client:
