@@ -1,8 +1,8 @@
 """Fuzzing: mutated input to everything that reads what strangers write.
 
 Each front (`bench.fuzz_fronts`) has a corpus of valid texts; mutations of these are fed to it,
-whole and cut anywhere. Nothing may crash, hang for a second or grow, and what comes of a stream must
-not depend on how it was cut. Reported are inputs a second.
+whole and cut anywhere. Nothing may crash, hang for a second or grow, and what comes of a stream
+must not depend on how it was cut. Reported are inputs a second.
 
 An input is named by seed, front and number: `--seed 7 --front plane --only 4711` runs it again.
 """

@@ -264,7 +264,7 @@ class Desk:
         a line that came whole better than one that came in pieces.
         """
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
-        stream = Stream(self._reactor, ours, Visitor(Pages()))
+        stream = Stream(self._reactor, ours, Visitor(Pages(), self._reactor))
         self._reactor.settle()
         for piece in pieces:
             try:

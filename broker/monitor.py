@@ -136,7 +136,13 @@ class Monitor:
         self._visitors.discard(stream)
 
     def _admit(self, sock: socket.socket, address: object) -> None:
-        stream = Stream(self._reactor, sock, Visitor(self), idle_timeout=IDLE_TIMEOUT)
+        stream = Stream(
+            self._reactor,
+            sock,
+            Visitor(self, self._reactor),
+            high_water=UNREAD_LIMIT,
+            idle_timeout=IDLE_TIMEOUT,
+        )
         self._visitors.add(stream)
 
     def _index(self, parameters: Mapping[str, str]) -> Page:
@@ -163,8 +169,9 @@ def _json(page: dict[str, Any]) -> Page:
 class Visitor(StreamHandler):
     """One HTTP connection: keep-alive and pipelining are h11's, the order of answers is ours."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, reactor: Reactor) -> None:
         self._monitor = monitor
+        self._reactor = reactor
         self._http = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
         self._full = False
@@ -180,7 +187,10 @@ class Visitor(StreamHandler):
 
     def on_resume(self, stream: Stream) -> None:
         """The visitor took its answers: look at its next request."""
-        if self._full:
+        self._look_again(stream)
+
+    def _look_again(self, stream: Stream) -> None:
+        if self._full and not stream.closed and stream.pending <= UNREAD_LIMIT:
             self._full = False
             stream.resume_reading()
             self._serve(stream)
@@ -201,6 +211,9 @@ class Visitor(StreamHandler):
         if stream.pending > UNREAD_LIMIT:
             self._full = True
             stream.pause_reading()
+            # What the kernel takes at the end of this very turn is no edge that on_resume would
+            # tell of; what is still there in the next turn is.
+            self._reactor.call_soon(self._look_again, stream)
             return False
         event = self._http.next_event()
         if isinstance(event, h11.Request):
