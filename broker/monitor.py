@@ -162,6 +162,16 @@ class Monitor:
         return Page(200, _JSON, json.dumps(healthz(), separators=(",", ":")))
 
 
+def _is_ambiguous(request: h11.Request) -> bool:
+    """Whether two readers may disagree on where the request ends.
+
+    By RFC 9112, 6.1, the connection must be closed after the answer: what follows may have been
+    meant as a body, and its sender may be hiding it from somebody in between.
+    """
+    names = {name for name, _ in request.headers}
+    return {b"content-length", b"transfer-encoding"} <= names
+
+
 def _json(page: dict[str, Any]) -> Page:
     return Page(200, _JSON, json.dumps(page, indent=2, ensure_ascii=False))
 
@@ -226,7 +236,8 @@ class Visitor(StreamHandler):
         request = self._request
         assert request is not None  # h11 reports the end of a message only after its beginning
         page = self._monitor.page(request.target.decode("latin-1"))
-        self._send(stream, page, bodiless=request.method == b"HEAD")
+        bodiless, last = request.method == b"HEAD", _is_ambiguous(request)
+        self._send(stream, page, bodiless=bodiless, last=last)
         if self._http.our_state is h11.MUST_CLOSE:
             stream.close()
         else:

@@ -293,6 +293,17 @@ class BigPages(Monitor):
         pass
 
 
+@pytest.mark.parametrize("length", [b"0", b"5", b"400"])
+def test_what_follows_a_request_with_two_ends_is_not_answered(
+    broker: Broker, length: bytes
+) -> None:
+    ends = b"Content-Length: " + length + b"\r\nTransfer-Encoding: chunked\r\n"
+    hidden = b"GET /healthz HTTP/1.1\r\n" + HOST
+    received = raw(broker, b"POST /x HTTP/1.1\r\n" + ends + HOST + b"0\r\n\r\n" + hidden)
+    assert 1 == received.count(b"HTTP/1.1 ")
+    assert b"\r\nConnection: close\r\n" in received
+
+
 def test_a_visitor_who_asks_much_at_once_and_listens_gets_every_answer(broker: Broker) -> None:
     """The kernel takes more in one turn than may wait for a visitor."""
     requests = 200
