@@ -23,6 +23,9 @@ PARTS = {
     "idle": "what a turn costs in which nothing is ready, by number of handles",
     "bars": "the bars that this project sets itself, and whether each is reached",
     "connections": "many connections to one broker: memory, heartbeats, deliveries",
+    "hostile": "what well-behaved clients feel while a broker is attacked",
+    "soak": "mixed load with churn, for as long as you like: does anything grow?",
+    "fuzz": "mutated input to the parsers and what stands behind them: crashes, hangs, growth",
 }
 
 #: Those whose command line is in `bench.micro_main`.

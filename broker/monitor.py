@@ -83,15 +83,33 @@ class Monitor:
 
     def _admit(self, sock: socket.socket, address: object) -> None:
         tls = None if self._tls is None else TlsSession(self._tls, server_side=True)
-        stream = Stream(self._reactor, sock, Visitor(self), tls=tls, idle_timeout=IDLE_TIMEOUT)
+        stream = Stream(
+            self._reactor,
+            sock,
+            Visitor(self, self._reactor),
+            tls=tls,
+            high_water=UNREAD_LIMIT,
+            idle_timeout=IDLE_TIMEOUT,
+        )
         self._visitors.add(stream)
+
+
+def _is_ambiguous(request: h11.Request) -> bool:
+    """Whether two readers may disagree on where the request ends.
+
+    By RFC 9112, 6.1, the connection must be closed after the answer: what follows may have been
+    meant as a body, and its sender may be hiding it from somebody in between.
+    """
+    names = {name for name, _ in request.headers}
+    return {b"content-length", b"transfer-encoding"} <= names
 
 
 class Visitor(StreamHandler):
     """One HTTP connection: keep-alive and pipelining are h11's, the order of answers is ours."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, reactor: Reactor) -> None:
         self._monitor = monitor
+        self._reactor = reactor
         self._http = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
         self._full = False
@@ -107,7 +125,10 @@ class Visitor(StreamHandler):
 
     def on_resume(self, stream: Stream) -> None:
         """The visitor took its answers: look at its next request."""
-        if self._full:
+        self._look_again(stream)
+
+    def _look_again(self, stream: Stream) -> None:
+        if self._full and not stream.closed and stream.pending <= UNREAD_LIMIT:
             self._full = False
             stream.resume_reading()
             self._serve(stream)
@@ -128,6 +149,9 @@ class Visitor(StreamHandler):
         if stream.pending > UNREAD_LIMIT:
             self._full = True
             stream.pause_reading()
+            # What the kernel takes at the end of this very turn is no edge that on_resume would
+            # tell of; what is still there in the next turn is.
+            self._reactor.call_soon(self._look_again, stream)
             return False
         event = self._http.next_event()
         if isinstance(event, h11.Request):
@@ -140,7 +164,8 @@ class Visitor(StreamHandler):
         request = self._request
         assert request is not None  # h11 reports the end of a message only after its beginning
         page = self._monitor.page(request.target.decode("latin-1"))
-        self._send(stream, page, bodiless=request.method == b"HEAD")
+        bodiless, last = request.method == b"HEAD", _is_ambiguous(request)
+        self._send(stream, page, bodiless=bodiless, last=last)
         if self._http.our_state is h11.MUST_CLOSE:
             stream.close()
         else:

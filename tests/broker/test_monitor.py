@@ -397,11 +397,34 @@ class BigPages(Monitor):
         pass
 
 
+@pytest.mark.parametrize("length", [b"0", b"5", b"400"])
+def test_what_follows_a_request_with_two_ends_is_not_answered(
+    broker: Broker, length: bytes
+) -> None:
+    ends = b"Content-Length: " + length + b"\r\nTransfer-Encoding: chunked\r\n"
+    hidden = b"GET /healthz HTTP/1.1\r\n" + HOST
+    received = raw(broker, b"POST /x HTTP/1.1\r\n" + ends + HOST + b"0\r\n\r\n" + hidden)
+    assert 1 == received.count(b"HTTP/1.1 ")
+    assert b"\r\nConnection: close\r\n" in received
+
+
+def test_a_visitor_who_asks_much_at_once_and_listens_gets_every_answer(broker: Broker) -> None:
+    """The kernel takes more in one turn than may wait for a visitor."""
+    requests = 200
+    last = b"GET /varz HTTP/1.1\r\nConnection: close\r\n" + HOST
+    received = bytearray()
+    with socket.create_connection(address(broker), timeout=10) as client:
+        client.sendall((b"GET /varz HTTP/1.1\r\n" + HOST) * (requests - 1) + last)
+        while piece := client.recv(65536):
+            received += piece
+    assert requests == received.count(b"HTTP/1.1 200")
+
+
 def test_nobody_fills_our_memory_by_asking_without_listening() -> None:
     reactor = make_reactor()
     ours, theirs = memory_socketpair(reactor.demultiplexer, capacity=10_000)
     monitor = BigPages()
-    stream = Stream(reactor, ours, Visitor(monitor))
+    stream = Stream(reactor, ours, Visitor(monitor, reactor))
     reactor.settle()
     requests = 100
     theirs._peer._capacity = 1 << 20
