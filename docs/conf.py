@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import re
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 project = "reactor-broker"
@@ -99,5 +100,6 @@ def _escaped(prose: str) -> str:
 
 def setup(app: Sphinx) -> None:
     """Connect the two hooks (Sphinx calls this)."""
+    app.add_lexer("conf", TextLexer)  # nobody has one for nats-server's configuration files
     app.connect("source-read", list_modules)
     app.connect("autodoc-process-docstring", plain_prose)

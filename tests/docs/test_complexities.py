@@ -79,6 +79,9 @@ def test_every_function_has_its_cost() -> None:
 )
 def test_every_place_that_is_named_in_the_broker_exists(place: str) -> None:
     name, method = place.split(".")
-    modules = ("pyplane", "flow", "switchboard", "trie", "server", "embedded")
+    modules = (
+        *("pyplane", "flow", "switchboard", "trie", "server", "embedded", "forwarding", "crossing"),
+        *("accounts", "permissions", "transform", "replies", "ingress", "topics", "wstransport"),
+    )
     owners = [getattr(import_module(f"broker.{module}"), name, None) for module in modules]
     assert any(hasattr(owner, method) for owner in owners)
