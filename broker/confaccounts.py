@@ -26,6 +26,7 @@ from broker.checks import crossing_problems
 from broker.conf import ConfError, Node
 from broker.confusers import is_subject, permissions, users, with_permissions
 from broker.confvalues import Walk, entries, go_type, items, seconds, shown, text
+from broker.transform import compile as compile_transform
 
 __all__ = ["accounts", "mappings"]
 
@@ -95,19 +96,10 @@ def _mapping_problem(source: str, targets: list[Target]) -> str | None:
 
 
 def _destination_problem(source: str, subject: str) -> str | None:
-    # What the functions within {{ }} mean is checked where mappings are compiled.
-    plain = re.sub(r"\{\{.*?\}\}", "x", subject)
-    if not is_subject(plain):
-        return "invalid mapping destination: invalid transform"
-    if source.endswith(">") != subject.endswith(">"):
-        return "invalid subject; > must end both or neither"
-    if "*" in plain.split("."):
-        return "invalid subject; write $1 for the first * of the source"
-    stars = source.split(".").count("*")
-    for number in re.findall(r"(?:^|\.)\$(\d+)(?=\.|$)", subject):
-        if not 1 <= int(number) <= stars:
-            where = f"in ${number}: [{number}]"
-            return f"invalid mapping destination: wildcard index out of range {where}"
+    try:
+        compile_transform(source.encode(), subject.encode())
+    except ValueError as error:
+        return str(error)
     return None
 
 

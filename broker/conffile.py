@@ -138,9 +138,11 @@ def _operator(given: str) -> str:
 
 
 def _look_at(block: TlsBlock | None, node: Node | None) -> None:
-    """Refuse a block whose files cannot be read. Those of flags have no place (and no node)."""
+    """Refuse a block whose files cannot be used. Those of flags have no place (and no node)."""
     if block is None:
         return
+    from broker.tlscontext import server_context  # ssl is slow to import
+
     pair = "error parsing X509 certificate/key pair: "
     for path, problem in ((block.cert_file, pair), (block.key_file, pair), (block.ca_file, "")):
         if path is None:
@@ -153,6 +155,12 @@ def _look_at(block: TlsBlock | None, node: Node | None) -> None:
             if node is None:
                 raise ConfigError(text) from None
             raise node.wrong(text) from None
+    try:
+        server_context(block)
+    except (OSError, ValueError) as error:
+        if node is None:
+            raise ConfigError(str(error)) from None
+        raise node.wrong(str(error)) from None
 
 
 def _go_error(error: OSError, path: str) -> str:

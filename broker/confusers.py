@@ -48,13 +48,13 @@ def _rules(walk: Walk, node: Node, *, queues: bool) -> Rules:
     if isinstance(node.value, dict):
         readers = {
             "allow": lambda value: _subjects(value, queues=queues),
-            "deny": lambda value: _subjects(value, queues=queues),
+            "deny": lambda value: _subjects(value, queues=queues) or (),
         }
         return Rules(**walk.block(node, "rules", readers))
     return Rules(allow=_subjects(node, queues=queues))
 
 
-def _subjects(node: Node, *, queues: bool) -> tuple[bytes, ...]:
+def _subjects(node: Node, *, queues: bool) -> tuple[bytes, ...] | None:
     if not isinstance(node.value, (str, list)):
         raise node.wrong(
             "Expected subject permissions to be a subject, or array of subjects, "
@@ -64,6 +64,8 @@ def _subjects(node: Node, *, queues: bool) -> tuple[bytes, ...]:
     for subject in found:
         if not is_subject(subject):
             _check_queue(node, subject, queues=queues)
+    if not found:
+        return None  # an empty list is none at all, as with nats-server
     return tuple(" ".join(subject.split()).encode() for subject in found)
 
 

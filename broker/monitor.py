@@ -94,16 +94,6 @@ class Monitor:
         self._visitors.add(stream)
 
 
-def _is_ambiguous(request: h11.Request) -> bool:
-    """Whether two readers may disagree on where the request ends.
-
-    By RFC 9112, 6.1, the connection must be closed after the answer: what follows may have been
-    meant as a body, and its sender may be hiding it from somebody in between.
-    """
-    names = {name for name, _ in request.headers}
-    return {b"content-length", b"transfer-encoding"} <= names
-
-
 class Visitor(StreamHandler):
     """One HTTP connection: keep-alive and pipelining are h11's, the order of answers is ours."""
 
@@ -198,3 +188,13 @@ class Visitor(StreamHandler):
         events.append(h11.EndOfMessage())
         for event in events:
             stream.write(self._http.send(event) or b"")
+
+
+def _is_ambiguous(request: h11.Request) -> bool:
+    """Whether two readers may disagree on where the request ends.
+
+    By RFC 9112, 6.1, the connection must be closed after the answer: what follows may have been
+    meant as a body, and its sender may be hiding it from somebody in between.
+    """
+    names = {name for name, _ in request.headers}
+    return {b"content-length", b"transfer-encoding"} <= names

@@ -121,8 +121,10 @@ def compile(source: bytes, destination: bytes) -> Transform:
     Raises ValueError, with nats-server's words, if either is no subject, if only one of them ends
     in `>`, or if the destination asks for a function or a star that there is not.
     """
-    if not is_valid_filter(source) or not is_valid_filter(destination):
+    if not is_valid_filter(source):
         raise ValueError(f"invalid subject: from {_text(source)} to {_text(destination)}")
+    if not is_valid_filter(destination):
+        raise ValueError(f"{_WRONG}: invalid transform")
     sources, wanted = source.split(SEPARATOR), destination.split(SEPARATOR)
     has_tail = wanted[-1] == TAIL
     if STAR in wanted or has_tail != (sources[-1] == TAIL):
@@ -169,7 +171,7 @@ def _star(token: bytes, argument: bytes, stars: list[int]) -> int:
     """The place in the subject of the star that `argument` counts."""
     number = _number(token, argument)
     if not 1 <= number <= len(stars):
-        raise _error("wildcard index out of range", token)
+        raise ValueError(f"{_error('wildcard index out of range', token)}: [{number}]")
     return stars[number - 1]
 
 

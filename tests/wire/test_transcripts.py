@@ -7,10 +7,13 @@ nothing and one that forgets at random.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from random import Random
 
 import pytest
 
+from broker import Broker
 from broker.blocks import AccountBlock
 from broker.flow import FlowTable
 from broker.plane import Link
@@ -123,3 +126,21 @@ def test_the_real_server_does_as_recorded(
 
 def test_there_are_at_least_90_transcripts_with_names_of_their_own() -> None:
     assert len({transcript.name for transcript in TRANSCRIPTS}) == len(TRANSCRIPTS) >= 90
+
+
+@pytest.mark.parametrize("capacity", [1000, 0])
+def test_our_broker_does_as_recorded(capacity: int) -> None:
+    """All transcripts of one set of accounts, one after the other, over TCP."""
+    for accounts in {transcript.accounts: None for transcript in TRANSCRIPTS}:
+        with Broker(port=0, accounts=accounts, flow_capacity=capacity) as broker:
+            for transcript in TRANSCRIPTS:
+                if transcript.accounts == accounts:
+                    with ExitStack() as stack:
+                        written = play(transcript, partial(_dial, stack, broker.port))
+                    assert transcript.lines() == written
+
+
+def _dial(stack: ExitStack, port: int, user: str) -> Line:
+    line = Line(port, user)
+    stack.callback(line.client.close)
+    return line
