@@ -173,11 +173,7 @@ class MappingBlock:
 
 @dataclass(frozen=True)
 class AccountBlock:
-    """One account: its users, what it shares with others, and its limits.
-
-    ``presence`` and ``slow_notice`` tell the account itself who comes, who goes and who is cut off
-    for being too slow; nats-server has neither.
-    """
+    """One account: its users, what it shares with others, and its limits."""
 
     name: str
     users: tuple[UserBlock, ...] = ()
@@ -188,8 +184,6 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
-    presence: bool = False
-    slow_notice: bool = False
 
 
 @dataclass(frozen=True)

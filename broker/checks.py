@@ -215,8 +215,6 @@ CHECKS: dict[str, _Check] = {
     "pid_file": _text_or_none,
     "ports_file_dir": _text_or_none,
     "closed_ring": _count_or_unlimited,
-    "presence": _flag,
-    "monitor_console": _flag,
     "config_file": _text_or_none,
     "digest": _text_or_empty,
     "backend": _text_or_none,

@@ -38,8 +38,8 @@ from broker.permissions import Permissions
 
 __all__ = ["LOCAL_SYSLOG", "ConfigError", "Options", "OptionsError"]
 
-#: What ``syslog`` holds for this machine's own; anything else is the address of another's.
-LOCAL_SYSLOG = "local"
+#: Where this machine's own syslog listens; anything else in ``syslog`` is another's address.
+LOCAL_SYSLOG = "/dev/log"
 
 
 class ConfigError(ValueError):
@@ -120,8 +120,6 @@ class Options:
     pid_file: str | None = None
     ports_file_dir: str | None = None
     closed_ring: int = 10_000
-    presence: bool = False
-    monitor_console: bool = False
 
     # Where these settings were read from, and a digest of it that tells whether it has changed.
     config_file: str | None = None

@@ -13,7 +13,7 @@ because a setting that is ignored is worse than one that is refused. A few do no
 what they ask for is always so; they are accepted (`Status.MOOT`).
 
 Names are nats-server's, and matched without regard to capitals, as there. Ours alone: ``ingress``,
-``presence``, ``slow_notice``, ``monitor_console``, ``backend``, ``first_ping``.
+``backend``, ``first_ping``.
 
 Immutable, hence thread-safe. Looking up a block's keys is O(1) after the first time.
 """
@@ -160,7 +160,6 @@ _TOP: tuple[_Line, ...] = (
     ("https_port", Kind.MONITOR_PORT, "https_port", _RESTART, "monitoring with TLS"),
     ("https", Kind.MONITOR_LISTEN, "http_host https_port", _RESTART, "the same with an address"),
     ("http_base_path", Kind.TEXT, "http_base_path", _RESTART, "put before the monitor's pages"),
-    ("monitor_console", Kind.SWITCH, "monitor_console", _RESTART, "its pages may publish (ours)"),
     ("debug", Kind.SWITCH, "debug", _ACT, "log what happens to each connection"),
     ("trace", Kind.SWITCH, "trace", _ACT, "log every protocol line"),
     ("max_traced_msg_len", Kind.LIMIT, "max_traced", _LIVE, "bytes of a message in traces"),
@@ -172,7 +171,6 @@ _TOP: tuple[_Line, ...] = (
     ("pid_file pidfile", Kind.TEXT, "pid_file", _ACT, "write the process id to this file"),
     ("ports_file_dir", Kind.TEXT, "ports_file_dir", _ACT, "write the ports to a file in here"),
     ("max_closed_clients", Kind.INTEGER, "closed_ring", _RESTART, "ended ones that /connz shows"),
-    ("presence", Kind.SWITCH, "presence", _ACT, "tell clients who comes and goes (ours)"),
     ("backend", Kind.TEXT, "backend", _RESTART, "wait by select, poll or epoll (ours)"),
 )
 
@@ -231,8 +229,6 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
         ("mappings maps", Kind.OTHER, "mappings", _ACT, "which subjects become others"),
         ("default_permissions", Kind.MAP, "default_permissions", _ACT, "of users without any"),
         ("limits", Kind.MAP, "", _ACT, "how much of everything"),
-        ("presence", Kind.SWITCH, "presence", _ACT, "tell it who comes and goes (ours)"),
-        ("slow_notice", Kind.SWITCH, "slow_notice", _ACT, "tell it who was too slow (ours)"),
     ),
     "limits": (
         ("max_connections max_conn", Kind.LIMIT, "max_connections", _ACT, "of all its users"),

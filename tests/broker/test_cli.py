@@ -72,7 +72,7 @@ def test_no_flags_give_the_defaults() -> None:
         (["--client_advertise", "h:1"], {"client_advertise": "h:1"}),
         (["-T=false"], {"logtime": False}),
         (["--logtime_utc"], {"logtime_utc": True}),
-        (["-s"], {"syslog": "local"}),
+        (["-s"], {"syslog": "/dev/log"}),
         (["-s", "-s=false"], {"syslog": None}),
         (["-r", "udp://h:514"], {"syslog": "udp://h:514"}),
         (["--tls", "--tlscert", "c", "--tlskey", "k"], {"tls": PAIR}),

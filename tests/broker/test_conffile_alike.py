@@ -50,7 +50,7 @@ DIFFERENT = [
     ("server_tags: [a, b]", True),
     # Ours alone.
     ("authorization { users: [{user: a, password: b, ingress: {bytes: 1mb}}] }", False),
-    ("presence: true", False),
+    ("first_ping: 1", False),
 ]
 
 

@@ -102,7 +102,6 @@ def test_every_field_is_checked() -> None:
         ("max_sub_tokens", -1),
         ("client_advertise", ""),
         ("ingress", 1000),
-        ("presence", "on"),
         ("digest", None),
         ("config_file", ""),
     ],

@@ -79,12 +79,11 @@ def account(text: str, others: str = "") -> AccountBlock:
         ("write_deadline: 100ms", {"write_deadline": 0.1}),
         ('lame_duck_duration: "1h"', {"lame_duck_duration": 3600.0}),
         ("lame_duck_grace_period: 5s", {"lame_duck_grace": 5.0}),
-        ("syslog: true", {"syslog": "local"}),
+        ("syslog: true", {"syslog": "/dev/log"}),
         ("syslog: off", {"syslog": None}),
         ("remote_syslog: 'udp://h:514'", {"syslog": "udp://h:514"}),
         ("logfile: x", {"log_file": "x"}),
         ("max_closed_clients: 7", {"closed_ring": 7}),
-        ("presence: true", {"presence": True}),
         ("ingress { bytes: 1mb, msgs: 10, burst: '2s' }", {"ingress": IngressLimit(2**20, 10, 2)}),
         ("no_fast_producer_stall: true", {}),
         ("authorization { user: a, pass: b }", {"user": "a", "password": "b"}),
@@ -189,8 +188,6 @@ def test_an_account_has_users_limits_and_what_it_shares() -> None:
         max_connections=1,
         max_subscriptions=2,
         max_payload=3,
-        presence=True,
-        slow_notice=True,
     )
     text = """
         users: [{user: a}]
@@ -199,8 +196,7 @@ def test_an_account_has_users_limits_and_what_it_shares() -> None:
             {stream: {account: B, subject: x}, prefix: from.b}
             {service: {account: B, subject: y}, to: why, share: true}
         ]
-        limits {max_conn: 1, max_subs: 2, max_pay: 3}
-        presence: true, slow_notice: true"""
+        limits {max_conn: 1, max_subs: 2, max_pay: 3}"""
     assert expected == account(text, ", B {exports: [{stream: x}, {service: y}]}")
 
 
