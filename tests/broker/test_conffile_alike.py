@@ -50,7 +50,6 @@ DIFFERENT = [
     ("server_tags: [a, b]", True),
     # Ours alone.
     ("authorization { users: [{user: a, password: b, ingress: {bytes: 1mb}}] }", False),
-    ("first_ping: 1", False),
 ]
 
 
