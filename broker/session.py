@@ -128,10 +128,7 @@ class Session:
         self._liveness = Liveness()
         self._held: list[bytes] = []
         self._unheard = authenticator.has_guest  # to be let in as the guest by its first byte
-        self._connected = False
-        self._refused = False
-        self._greeted = False
-        self._judged = False
+        self._connected = self._refused = self._greeted = self._judged = False
         self._messages = 0
 
     @property

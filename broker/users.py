@@ -86,7 +86,9 @@ class Users:
         """Whether a bcrypt hash has to be compared with.  O(1)."""
         if self._keyed and credentials.connect.nkey:
             return False
-        return is_bcrypt(self._kept(self._find(credentials)))
+        if self._find_guest(credentials) is not None:
+            return False
+        return is_bcrypt(self._kept(self._find(credentials), credentials))
 
     def authenticate(self, credentials: Credentials) -> Answer:
         """See `Authenticator.authenticate`.  O(1), and what the proof costs: 50 us for an nkey, a
@@ -101,7 +103,7 @@ class Users:
             right = block is not None and has_signed(block.nkey, credentials)
         else:
             block = self._find(credentials)
-            right = same(connect.password, self._kept(block))
+            right = same(connect.password, self._kept(block, credentials))
         if block is None or not right or not _may_come_by(block, credentials.kind):
             return AUTHORIZATION_VIOLATION
         return self._admit(block)
@@ -112,9 +114,11 @@ class Users:
             return self._find_certified(credentials.names)
         return self._named.get(credentials.connect.user)
 
-    def _kept(self, block: UserBlock | None) -> str:
-        """The secret to compare with; not that of a user who is unknown, yet as slow."""
-        return self._decoy if block is None else block.password or ""
+    def _kept(self, block: UserBlock | None, credentials: Credentials) -> str:
+        """The secret to compare with; for a name that is unknown one that is as slow."""
+        if block is not None:
+            return block.password or ""
+        return self._decoy if credentials.connect.user else ""
 
     def _find_guest(self, credentials: Credentials) -> UserBlock | None:
         connect = credentials.connect

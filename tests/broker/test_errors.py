@@ -118,3 +118,32 @@ def test_a_protocol_error_shows_its_detail_which_the_peer_never_sees() -> None:
 def test_subjects_are_quoted_in_errors_as_go_quotes_them(subject: bytes, quoted: bytes) -> None:
     text = errors.publish_violation(subject).text
     assert b'Permissions Violation for Publish to "' + quoted + b'"' == text
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (errors.publish_violation(b"no"), 'Publish Violation - Subject "no"'),
+        (errors.reply_violation(b"no"), 'Publish Violation - Reply "no"'),
+        (errors.subscription_violation(b"x"), 'Subscription Violation - Subject "x", SID 7'),
+        (
+            errors.subscription_violation(b"q.x", b"other"),
+            'Subscription Violation - Subject "q.x", Queue: "other", SID 7',
+        ),
+        (
+            errors.too_many_tokens(b"a.b.c"),
+            'Subscription Violation Too Many Tokens - Subject "a.b.c", SID 7',
+        ),
+        (errors.SUBSCRIPTIONS_EXCEEDED, "maximum subscriptions exceeded"),
+        (errors.INVALID_SUBJECT, ""),
+        (errors.BAD_ARGUMENTS, ""),
+    ],
+)
+def test_the_log_tells_of_a_violation_in_words_of_its_own(error: WireError, line: str) -> None:
+    sid = b"7" if "Subscription" in line else b""
+    assert line == errors.complaint(error, sid)
+
+
+def test_a_subscription_of_too_many_tokens_is_refused_by_name() -> None:
+    text = b'Permissions Violation for Subscription to "a.b", too many tokens'
+    assert WireError(text, None) == errors.too_many_tokens(b"a.b")

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from broker.errors import BAD_ARGUMENTS, ProtocolError
-from broker.handshake import ConnectOptions, ServerInfo, check_info, parse_connect
+from broker.handshake import (
+    ConnectOptions,
+    ServerInfo,
+    advertised,
+    check_info,
+    make_nonce,
+    parse_connect,
+)
 
 SERVER = ServerInfo("NID", "name", "127.0.0.1", 4222, 1000, git_commit="c", go="python3")
 
@@ -144,3 +151,38 @@ def test_an_info_tells_of_authentication_addresses_and_lame_duck_where_they_are(
 
 def test_a_name_that_is_not_ascii_reads_as_utf8() -> None:
     assert "课堂".encode() in ServerInfo("N", "课堂", "h", 1, 2).json(1, "::1")
+
+
+def test_what_one_client_is_told_may_differ_and_stands_in_nats_servers_order() -> None:
+    secure = ServerInfo("NID", "n", "h", 1, 1000, tls_required=True, tls_verify=True)
+    text = secure.json(7, "::1", "A", nonce="N", auth_required=True, max_payload=9, is_system=True)
+    names = list(json.loads(text))
+    after = names[names.index("headers") + 1 :]
+    assert [
+        *("auth_required", "tls_required", "tls_verify", "max_payload", "client_id", "client_ip"),
+        *("nonce", "connect_info", "remote_account", "acc_is_sys"),
+    ] == after
+    assert 9 == json.loads(text)["max_payload"]
+
+
+def test_a_nonce_is_15_letters_that_need_no_escape() -> None:
+    nonce = make_nonce()
+    assert 15 == len(nonce)
+    assert nonce.replace("-", "a").replace("_", "a").isalnum()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("", ("here", 4222)),
+        ("there", ("there", 4222)),
+        ("there:1", ("there", 1)),
+        (":1", ("here", 1)),
+        ("[::1]", ("::1", 4222)),
+        ("[::1]:1", ("::1", 1)),
+    ],
+)
+def test_what_a_server_advertises_may_differ_from_where_it_listens(
+    address: str, expected: tuple[str, int]
+) -> None:
+    assert expected == advertised(address, "here", 4222)

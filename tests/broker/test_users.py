@@ -101,6 +101,8 @@ def test_only_bcrypt_is_slow_and_so_is_the_refusal_of_someone_unknown() -> None:
     for name, slow in [("bob", True), ("eve", True), ("ann", False)]:
         assert slow == users.slow(gave(user=name)), name
     assert not users.slow(gave(**signed(), user="bob"))
+    assert not users.slow(gave(password="x"))
+    assert not Users(USERS, "bob").slow(gave())
     assert not Users([UserBlock("ann", "a")]).slow(gave(user="eve"))
 
 

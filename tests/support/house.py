@@ -31,7 +31,7 @@ INFO = re.compile(rb"INFO \{.*?\} \r\n")
 class Client:
     """A session and the wire it asks, without a socket: say something, hear the answer."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, *, ip: str = "127.0.0.1") -> None:
         self.house = house
         self.closes: list[Closed] = []
         self.delays: list[float] = []
@@ -41,12 +41,13 @@ class Client:
         self.identities: list[Identity] = []
         self.complaints: list[str] = []
         self.cookies = ConnectOptions()
+        self.ip = ip
         self.kind = "STANDARD"
         self.names: tuple[str, ...] = ()
         house.clients += 1
         self.session = Session(
             house.clients,
-            "127.0.0.1",
+            ip,
             plane=house.plane,
             switchboard=house.switchboard,
             authenticator=house.authenticator,
@@ -67,7 +68,7 @@ class Client:
         self.expiries.append(delay)
 
     def credentials(self) -> Credentials:
-        return Credentials(self.cookies, "", "127.0.0.1", self.kind, self.names, self.house.wall)
+        return Credentials(self.cookies, "", self.ip, self.kind, self.names, self.house.wall)
 
     def consult(self, question: Callable[[], Answer], then: Callable[[Answer], None]) -> bool:
         if self.house.busy:
@@ -123,15 +124,15 @@ class House:
             max_pending=self.options.max_pending,
         )
         self.switchboard = Switchboard(self.plane)
+        self.authenticator = authenticator or make_authenticator(self.options)
         self.info = ServerInfo(
             "NID",
             "n",
             "h",
             4222,
             self.options.max_payload,
-            auth_required=self.options.auth_required,
+            auth_required=self.authenticator.required,
         )
-        self.authenticator = authenticator or make_authenticator(self.options)
         self.doorman: Doorman | None = None
         self.wall = 1_000_000.0
         self.busy = False
@@ -140,7 +141,8 @@ class House:
     def enter(self, greeting: bytes = b"") -> Client:
         client = Client(self)
         client.session.open(0.0)
-        client.send(greeting)
+        if greeting:
+            client.send(greeting)
         client.hear()
         return client
 
