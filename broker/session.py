@@ -411,9 +411,19 @@ class Session:
         if expired is not None and expired <= 0:
             self._report(errors.USER_EXPIRED)
             return
+        full = self._switchboard.refusal(self.link, identity.account)
+        if full is not None:
+            self._report(full)
+            return
+        try:
+            zone = self._switchboard.enter(self.link, identity.account, identity.permissions)
+        except ValueError as error:  # only a function of somebody's can say what is no subject
+            self._wire.complain(f"refused, as its permissions make no sense: {error}")
+            self._report(errors.AUTHORIZATION_VIOLATION)
+            return
         self.identity = identity
         self.link.configure(
-            zone=self._switchboard.enter(self.link, identity.account, identity.permissions),
+            zone=zone,
             verbose=options.verbose,
             pedantic=options.pedantic,
             echo=options.echo,

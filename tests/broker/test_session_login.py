@@ -17,6 +17,7 @@ from broker.errors import Closed
 from broker.handshake import ConnectOptions
 from broker.hook import Hook
 from broker.identity import Answer, Identity
+from broker.permissions import Permissions, Rules
 from tests.support.house import Client, House, enter
 
 OWNER = SigningKey(b"\3" * 32)
@@ -274,3 +275,17 @@ def test_a_subscription_may_have_so_many_tokens(subject: bytes, refused: bool) -
     assert expected == client.say(b"SUB %s 7\r\n" % subject)
     line = f'Subscription Violation Too Many Tokens - Subject "{subject.decode()}", SID 7'
     assert ([line] if refused else []) == client.complaints
+
+
+def test_an_account_that_is_full_lets_nobody_in_any_more() -> None:
+    blocks = (AccountBlock("A", users=(UserBlock("ann", "pw"),), max_connections=1),)
+    house = House(accounts=blocks)
+    assert [] == house.enter(ANN).closes
+    assert [Closed.MAX_ACCOUNT_CONNECTIONS] == house.enter(ANN).closes
+
+
+def test_permissions_that_make_no_sense_refuse_the_client_and_say_why() -> None:
+    wrong = Identity(permissions=Permissions(publish=Rules(allow=(b"a..b",))))
+    client = answering(wrong).enter(ANN)
+    assert [Closed.AUTHENTICATION_FAILURE] == client.closes
+    assert "permissions make no sense" in client.complaints[0]

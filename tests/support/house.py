@@ -11,6 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from broker.accounts import Accounts
 from broker.auth import make_authenticator
 from broker.config import Options
 from broker.doorman import Doorman
@@ -123,7 +124,8 @@ class House:
             max_payload=self.options.max_payload,
             max_pending=self.options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane)
+        blocks, mappings = self.options.accounts, self.options.mappings
+        self.switchboard = Switchboard(self.plane, Accounts(blocks, mappings))
         self.authenticator = authenticator or make_authenticator(self.options)
         self.info = ServerInfo(
             "NID",
