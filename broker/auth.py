@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from broker.blocks import DEFAULT_ACCOUNT, IngressLimit, UserBlock
+from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, IngressLimit, UserBlock
 from broker.config import Options, OptionsError
 from broker.errors import AUTHORIZATION_VIOLATION
 from broker.handshake import ConnectOptions
@@ -36,6 +36,7 @@ __all__ = [
     "Identity",
     "OneToken",
     "OneUser",
+    "accounts_of",
     "accused",
     "label_of",
     "make_authenticator",
@@ -128,13 +129,35 @@ def make_authenticator(
         _check_hook_alone(options, users)
         return Hook(hook, blocks)
     if options.jwt is not None:
-        raise OptionsError("jwt", "users from JWTs are not served yet; use users with nkeys")
+        from broker.jwtauth import JwtUsers  # only where there is an operator
+
+        _check_jwt(options, users)
+        try:
+            return JwtUsers(options.jwt, ingress=options.ingress)
+        except ValueError as problem:
+            raise OptionsError("jwt", str(problem)) from None
     _check_bcrypt(options, users)
     if not users:
         if options.no_auth_user is not None:
             raise _unknown_guest(options.no_auth_user)
         return _simple(options)
     return _many(options, users)
+
+
+def accounts_of(options: Options) -> tuple[AccountBlock, ...]:
+    """The accounts that the options name, and those whose JWTs they hold.
+
+    Raises OptionsError for JWTs that cannot be believed or served. O(accounts).
+    """
+    if options.jwt is None:
+        return options.accounts
+    _check_jwt(options, [])
+    from broker.jwtauth import account_blocks  # only where there is an operator
+
+    try:
+        return options.accounts + account_blocks(options.jwt)
+    except ValueError as problem:
+        raise OptionsError("jwt", str(problem)) from None
 
 
 def _simple(options: Options) -> Authenticator:

@@ -25,10 +25,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from broker.blocks import TlsBlock
+from broker.blocks import JwtBlock, TlsBlock
 from broker.conf import ConfError, Node, parse
 from broker.config import ConfigError, Options, OptionsError
 from broker.confread import Reading, reading
+from broker.jwt import read as read_jwt
+from broker.nkeys import have_ed25519
 
 __all__ = ["check", "load"]
 
@@ -103,6 +105,7 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
     fields = {name: value for name, value in found.fields.items() if value is not None}
     if "jwt" in fields:
         fields["jwt"] = _with_operators(fields["jwt"], found.places["jwt"])
+        _check_preload(fields["jwt"], found.places.get("preload", found.places["jwt"]))
     try:
         options = Options(**{**fields, **flags, "config_file": path, "digest": digest})
     except OptionsError as error:
@@ -129,12 +132,27 @@ def _with_operators(block: Any, node: Node) -> Any:
 
 def _operator(given: str) -> str:
     if given.startswith("eyJ"):
-        return given
+        return _verified(given)
     with open(given, encoding="utf-8") as file:
         found = _JWT_WITHIN.search(file.read())
     if found is None:
         raise ValueError(f"there is no JWT in {given}")
-    return found[0]
+    return _verified(found[0])
+
+
+def _check_preload(block: JwtBlock, node: Node) -> None:
+    for key, token in block.preload.items():
+        try:
+            _verified(token)
+        except ValueError as error:
+            raise node.wrong(f"invalid account JWT of {key}: {error}") from None
+
+
+def _verified(token: str) -> str:
+    """The token, if it is one. Without the library to tell, the authenticator will say so."""
+    if have_ed25519():
+        read_jwt(token)
+    return token
 
 
 def _look_at(block: TlsBlock | None, node: Node | None) -> None:

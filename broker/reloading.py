@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker import codec
+from broker.auth import accounts_of
 from broker.config import Options
 from broker.errors import CONNECTIONS_EXCEEDED, Closed
 from broker.hook import Hook
@@ -65,6 +66,7 @@ def apply(server: Server, new: Options) -> list[str]:
     changes = plan(old, new)
     if changes.refused:
         raise ReloadRefused("; ".join(changes.refused))
+    accounts = accounts_of(new)
     authenticator = server.make_authenticator(new)
     tls = websocket_tls = None
     if new.tls is not None:
@@ -75,8 +77,8 @@ def apply(server: Server, new: Options) -> list[str]:
         from broker.tlscontext import server_context
 
         websocket_tls = server_context(new.websocket.tls)
-    if changes.of("accounts", "mappings"):
-        server.switchboard.configure(new.accounts, new.mappings)
+    if changes.of("accounts", "mappings", "jwt"):
+        server.switchboard.configure(accounts, new.mappings)
 
     server.options, server.authenticator = new, authenticator
     server.change_certificates(tls, websocket_tls)

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec
 from broker.accounts import Accounts
-from broker.auth import make_authenticator
+from broker.auth import accounts_of, make_authenticator
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
@@ -114,7 +114,7 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane, Accounts(options.accounts, options.mappings))
+        self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
         self.switchboard.describe = self._describe
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks

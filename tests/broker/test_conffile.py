@@ -12,6 +12,7 @@ import pytest
 from broker.blocks import TlsBlock
 from broker.conffile import check, load
 from broker.config import ConfigError, Options
+from tests.support import jwts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,7 +126,7 @@ def test_certificates_of_flags_are_looked_at_as_well(tmp_path: Path) -> None:
 
 
 def test_an_operator_may_be_named_by_a_file_with_words_around_the_jwt(tmp_path: Path) -> None:
-    token = "eyJ0eXAi.eyJqdGkiOiJ4.c2ln"
+    token = jwts.OPERATOR.vouch("operator", jwts.OPERATOR.key)
     operator = _write(tmp_path / "o.jwt", f"-----BEGIN JWT-----\n{token}\n------END JWT------\n")
     path = _write(tmp_path / "s.conf", f"resolver: MEM\noperators: ['{operator}', {token}]")
     jwt = load(path, {}).jwt
@@ -138,6 +139,22 @@ def test_a_file_without_a_jwt_is_no_operator(tmp_path: Path) -> None:
     path = _write(tmp_path / "s.conf", f"resolver: MEM\noperator: '{operator}'")
     expected = f"{path}:2:1: error parsing operator JWT: there is no JWT in {operator}"
     assert expected == refusal(path)
+
+
+def test_an_operator_that_did_not_sign_is_refused_by_its_line(tmp_path: Path) -> None:
+    token = jwts.OPERATOR.vouch("operator", jwts.OPERATOR.key).rpartition(".")[0] + ".AAAA"
+    path = _write(tmp_path / "s.conf", f"resolver: MEM\noperator: {token}")
+    words = "error parsing operator JWT: the signature of the JWT is not its issuer's"
+    assert f"{path}:2:1: {words}" == refusal(path)
+
+
+def test_a_preloaded_account_that_nobody_signed_is_refused_by_its_line(tmp_path: Path) -> None:
+    token = jwts.OPERATOR.vouch("operator", jwts.OPERATOR.key)
+    forged = jwts.account().rpartition(".")[0] + ".AAAA"
+    preload = f"resolver_preload: {{ {jwts.ACCOUNT.key}: {forged} }}"
+    path = _write(tmp_path / "s.conf", f"resolver: MEM\noperator: {token}\n{preload}")
+    problem = f"invalid account JWT of {jwts.ACCOUNT.key}: the signature of the JWT is not"
+    assert f"{path}:3:1: {problem} its issuer's" == refusal(path)
 
 
 def test_a_warning_is_told_and_served_but_fails_a_check(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import logging
 
 import pytest
 
+from broker.blocks import JwtBlock
 from broker.reloading import ReloadRefused
+from tests.support import jwts
 from tests.support.virtual_broker import QUIET, VirtualBroker
 
 TOKEN = b'CONNECT {"verbose":false,"auth_token":"t"}\r\n'
@@ -167,3 +169,20 @@ def test_nobody_is_judged_again_if_it_did_not_change_who_may_come_in(
     identity = client.connection.session.identity
     reload(broker, max_payload=10)
     assert identity is client.connection.session.identity
+
+
+def test_an_account_whose_jwt_is_taken_away_loses_its_users_and_one_that_is_added_is_there() -> (
+    None
+):
+    broker = VirtualBroker(jwt=jwts.block())
+    token = jwts.user({"bearer_token": True})
+    client = broker.accept()
+    client.send(b'CONNECT {"verbose":false,"jwt":"%b"}\r\nPING\r\n' % token.encode())
+    assert client.take().endswith(b"PONG\r\n")
+    none = JwtBlock(jwts.block().operators, {})
+    reload(broker, jwt=none)
+    assert b"-ERR 'Authorization Violation'\r\n" in client.take()
+    reload(broker, jwt=jwts.block())
+    again = broker.accept()
+    again.send(b'CONNECT {"verbose":false,"jwt":"%b"}\r\nPING\r\n' % token.encode())
+    assert again.take().endswith(b"PONG\r\n")
