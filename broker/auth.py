@@ -2,8 +2,8 @@
 
 The idea: one small question with one answer (`broker.identity`), so that further kinds of
 credentials are further classes with the same members and nothing else changes.  The simple kinds
-are here: everybody, a token, one user with a password.  Tables of users and functions have modules
-of their own.
+are here: everybody, a token, one user with a password.  Tables of users, JWTs and functions have
+modules of their own.
 
 Invariants: secrets are compared in constant time and never shown, not even by `repr`; a refusal
 does not say which part was wrong.
@@ -212,6 +212,15 @@ def _check_hook_alone(options: Options, users: list[UserBlock]) -> None:
             raise OptionsError(
                 name, "cannot be combined with an auth function, which decides alone; leave one out"
             )
+
+
+def _check_jwt(options: Options, users: list[UserBlock]) -> None:
+    if users or options.user is not None or options.token is not None:
+        raise OptionsError(
+            "jwt", "with an operator all users come from JWTs; leave out users, user and token"
+        )
+    if not have_ed25519():
+        raise _missing("jwt", "JWTs", "PyNaCl")
 
 
 def _check_bcrypt(options: Options, users: list[UserBlock]) -> None:

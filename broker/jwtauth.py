@@ -4,13 +4,14 @@ The idea: the configuration holds the operators' JWTs and those of the accounts.
 own in CONNECT and signs the nonce with its key, unless the JWT is a bearer's. It is believed if an
 account, or a signing key of one, has signed it, and an operator has signed the account.
 
-Invariants: whatever a JWT restricts and we do not serve is refused, never passed over: of operators
-and accounts in words when the broker starts, of users as any other wrong login. `authenticate`
-raises nothing for what a client sent.
+Invariants: who may not log in by what a JWT says is refused, and so is what we do not serve: of
+operators and accounts in words when the broker starts, of users as any other wrong login.
+`authenticate` raises nothing for what a client sent.
 
 Not served: scoped signing keys, exports that need an activation token, account token positions,
-mappings for a cluster. Unlike nats-server, an account of the preload that no operator has signed is
-refused at the start, not when its first user comes.
+mappings for a cluster. Not looked at: an account's limits on data, leaf nodes and the numbers of
+imports and exports, and service latency. Unlike nats-server, an account of the preload that no
+operator has signed is refused at the start, not when its first user comes.
 
 Source: nats-server's ``auth.go`` and ``accounts.go``. Neighbours: `broker.auth` chooses this where
 there is an operator, and joins `account_blocks` to the accounts; `broker.jwt` reads. No I/O, no
@@ -54,6 +55,7 @@ class _Account:
     """An account that an operator has signed, ready to be asked about its users."""
 
     claims: Claims
+    operator: Claims
     block: AccountBlock
     signers: frozenset[str]
     revoked: Mapping[str, Any]
@@ -98,7 +100,7 @@ class JwtUsers:
         if not bearer and not has_signed(user.subject, credentials):
             return None
         wall = credentials.wall
-        if not (_is_valid(user, wall) and _is_valid(account.claims, wall)):
+        if not all(_is_valid(claims, wall) for claims in (user, account.claims, account.operator)):
             return None
         if not account.takes_anybody or _is_revoked(account, user):
             return None
@@ -110,7 +112,8 @@ class JwtUsers:
         # Version 1 leaves out what is not limited; version 2 writes -1, and means a 0.
         absent = -1 if user.version == 1 else 0
         block = account.block
-        ends = [claims.expires for claims in (user, account.claims) if claims.expires]
+        chain = (user, account.claims, account.operator)
+        ends = [claims.expires for claims in chain if claims.expires]
         return Identity(
             account=block.name,
             user=user.subject,
@@ -132,7 +135,7 @@ def account_blocks(block: JwtBlock) -> tuple[AccountBlock, ...]:
 
 
 def _accounts(block: JwtBlock) -> dict[str, _Account]:
-    trusted: set[str] = set()
+    trusted: dict[str, Claims] = {}
     strict = False
     for token in block.operators:
         operator = read(token)
@@ -143,11 +146,11 @@ def _accounts(block: JwtBlock) -> dict[str, _Account]:
             raise ValueError("the operator's JWT must be signed by the operator's own key")
         only_signers = _flag(operator.nats, "strict_signing_key_usage")
         strict = strict or only_signers
-        trusted.update(keys if only_signers else (operator.subject, *keys))
+        trusted |= dict.fromkeys(keys if only_signers else (operator.subject, *keys), operator)
     return {key: _account(key, token, trusted, strict) for key, token in block.preload.items()}
 
 
-def _account(key: str, token: str, trusted: set[str], strict: bool) -> _Account:
+def _account(key: str, token: str, trusted: Mapping[str, Claims], strict: bool) -> _Account:
     try:
         claims = read(token)
         if claims.kind != "account" or claims.subject != key:
@@ -158,6 +161,7 @@ def _account(key: str, token: str, trusted: set[str], strict: bool) -> _Account:
         limits = _object(claims.nats, "limits")
         return _Account(
             claims=claims,
+            operator=trusted[claims.issuer],
             block=_block(claims),
             signers=signers if strict else signers | {key},
             revoked=_object(claims.nats, "revocations"),

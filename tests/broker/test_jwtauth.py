@@ -259,3 +259,14 @@ def test_what_is_not_served_is_refused_by_the_name_of_its_account(nats: Any, wor
 def test_a_chain_that_does_not_hold_is_refused_in_words(settings: JwtBlock, words: str) -> None:
     with pytest.raises(OptionsError, match=words):
         accounts_of(Options(jwt=settings))
+
+
+def test_an_operator_whose_time_is_over_vouches_for_nobody() -> None:
+    def until(end: int) -> JwtBlock:
+        own = OPERATOR.vouch("operator", OPERATOR.key, exp=end)
+        return JwtBlock((own,), {ACCOUNT.key: account()})
+
+    assert AUTHORIZATION_VIOLATION == ask(user(), until(1999))
+    admitted = ask(user(), until(2001))
+    assert isinstance(admitted, Identity)
+    assert 2001.0 == admitted.expires
