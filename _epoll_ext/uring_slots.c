@@ -311,19 +311,20 @@ uint32_t take_answers(ur_set *set) {
     return head - begun;
 }
 
-/* Whether the kernel has more: answers without room in the ring, or work that it put off. It does
- * some twenty things in a call (from Linux 6.13 on), and that is enough if bytes are among them: a
- * stream had better be answered while its bytes are in the processor's cache. */
-static int has_more(const ur_set *set, uint32_t taken) {
+/* Whether the kernel may have more: answers without room in the ring, or work that it put off. It
+ * does some twenty things in a call (from Linux 6.13 on), and that is enough if bytes are among them:
+ * a stream had better be answered while its bytes are in the processor's cache. */
+static int has_more(const ur_set *set) {
     uint32_t flags = atomic_load_explicit(set->ring.flags, memory_order_relaxed);
-    return (flags & IORING_SQ_CQ_OVERFLOW && taken > 0) ||
-           (flags & IORING_SQ_TASKRUN && !set->out.received);
+    return flags & IORING_SQ_CQ_OVERFLOW || (flags & IORING_SQ_TASKRUN && !set->out.received);
 }
 
 int take_turn(ur_set *set, unsigned least, int64_t timeout) {
     int result = ring_enter(&set->ring, least, 1, timeout);
     uint32_t taken = take_answers(set);
-    while (has_more(set, taken) && ring_enter(&set->ring, 0, 1, 0) >= 0)
+    /* Not until the flags are clear: the kernel notes work first and raises its flag then, so the
+     * flag may outlive work that we have had done in between, until there is some again. */
+    while (taken > 0 && has_more(set) && ring_enter(&set->ring, 0, 1, 0) >= 0)
         taken = take_answers(set);
     return result;
 }

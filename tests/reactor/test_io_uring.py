@@ -7,10 +7,13 @@ receives in `test_io_uring_bytes`.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
 import os
 import resource
 import select
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -284,6 +287,44 @@ def test_what_a_host_unregisters_between_two_turns_costs_the_others_no_event(
     assert [(2, READ)] == waiter.wait(0)
     for end in (other, its_peer):
         end.close()
+
+
+# --- a flag of the kernel's that is late ----------------------------------------------------------
+
+
+def test_a_flag_that_outlived_its_work_keeps_nobody_in_a_call(
+    waiter: Demultiplexer, pair: Pair
+) -> None:
+    # The kernel notes work, then raises IORING_SQ_TASKRUN. If we have had the work done in between,
+    # the flag stays up although nothing is left; here it is put up by hand.
+    waiter.register(pair[0].fileno(), READ, 1)
+    assert [] == waiter.wait(0)
+    pair[1].send(b"x")
+    with ring_memory() as (memory, offset):
+        for interest, timeout in ((READ, 10), (READ, 0), (WRITE, None)):
+            waiter.modify(pair[0].fileno(), interest, 1)
+            flags = struct.unpack_from("=I", memory, offset)[0]
+            struct.pack_into("=I", memory, offset, flags | IORING_SQ_TASKRUN)
+            assert [(1, interest)] == waiter.wait(timeout)
+
+
+IORING_SQ_TASKRUN = 4
+SYS_IO_URING_SETUP = 425  # the same on all machines, being a late one
+FLAGS_OFFSET = 14  # of `struct io_uring_params`, in words: sq_off.flags
+
+
+@contextlib.contextmanager
+def ring_memory() -> Iterator[tuple[mmap.mmap, int]]:
+    """What the one open ring shares with the kernel, and where its flags lie therein."""
+    parameters = (ctypes.c_uint32 * 30)()
+    os.close(ctypes.CDLL(None).syscall(SYS_IO_URING_SETUP, 8, parameters))
+    (ring,) = (
+        int(link.name)
+        for link in Path("/proc/self/fd").iterdir()
+        if os.path.lexists(link) and os.readlink(link) == "anon_inode:[io_uring]"
+    )
+    with mmap.mmap(ring, mmap.PAGESIZE, mmap.MAP_SHARED) as memory:
+        yield memory, parameters[FLAGS_OFFSET]
 
 
 # --- where it does not work -----------------------------------------------------------------------
