@@ -177,7 +177,5 @@ def hand_over(token: Any, size: int, arena: Any, place: int) -> None:
     if size > 0:
         data = arena[place : place + size]
         token.received = data if token.received is None else token.received + data
-    elif size == 0:
-        token.over = EOFError()
-    elif size != PLAIN:
-        token.over = OSError(PLAIN - size, os.strerror(PLAIN - size))
+    elif size != PLAIN and token.over is None:  # a failure is told once, and then comes the end
+        token.over = OSError(PLAIN - size, os.strerror(PLAIN - size)) if size else EOFError()
