@@ -47,7 +47,7 @@ from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.gotime import timestamp
 from broker.handshake import ServerInfo, advertised
-from broker.hooks import Observer, Silent
+from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.laggards import Laggards
@@ -86,11 +86,9 @@ class Server:
 
     One reactor may carry several servers. What cannot be served is refused by `Options` already.
     ``options``, ``info``, ``tls`` and ``authenticator`` are what new connections get; only
-    `broker.reloading` changes them. ``observer`` is told what happens to connections;
-    ``make_authenticator`` says who may come in by which options.
+    `broker.reloading` changes them. ``observer`` is told what happens to connections, and
+    tells all who were added to it; ``make_authenticator`` says who may come in by which options.
     """
-
-    observer: Observer
 
     def __init__(
         self,
@@ -122,7 +120,7 @@ class Server:
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
-        self.observer = Silent()
+        self.observer = Observers()
         self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
 
@@ -216,7 +214,7 @@ class Server:
             self.census.came(connection)
 
     def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
-        """Count the end of a session, keep its record, and tell the observer."""
+        """Count the end of a session, keep its record, and tell the observers."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
         self.observer.ended(record, connection.session.identity is not None)
