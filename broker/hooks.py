@@ -6,7 +6,8 @@ embedding program wants to count. What happens to messages is not told here, as 
 every message something; who wants messages subscribes.
 
 Invariants: every `connected` is followed by exactly one `ended` of the same connection; a client
-that never got in has only the latter, with ``authenticated`` false. All are called on the loop's
+that says CONNECT again is connected again, perhaps as somebody else; one that never got in has only
+ended, with ``authenticated`` false. All are called on the loop's
 thread, after the fact, with a frozen snapshot. An observer returns soon, raises nothing, and must
 not close connections from within a call.
 
@@ -33,7 +34,9 @@ class Observer(Protocol):
         """A connection is over: ``info`` says when and why, ``authenticated`` if it was let in."""
 
     def auth_failed(self, info: ConnectionInfo) -> None:
-        """A client's credentials were refused, or it took too long to give any."""
+        """A client's credentials were refused, or it took too long to give any: ``info`` says which
+        as its reason, and as its user who the client claimed to be.
+        """
 
     def slow(self, info: ConnectionInfo, dropped: int, dropped_bytes: int) -> None:
         """A client was cut off as a slow consumer; so many messages and bytes never left us."""
