@@ -124,6 +124,7 @@ class Process:
         self._reactor = reactor
         self._request = request
         self._server = Server(reactor, options)
+        self._server.reread = self._reread
         self._stopping = False
         self._pid_file: str | None = None
         self._ports_file: str | None = None
@@ -177,6 +178,15 @@ class Process:
         """Read the configuration again and go on with what it says; if that fails, as before."""
         from broker.reloading import ReloadRefused
 
+        try:
+            self._reread()
+        except (ReloadRefused, ValueError, OSError) as error:
+            logger.error("Failed to reload server configuration: %s", error)
+
+    def _reread(self) -> None:
+        """The same for who wants to know what is wrong: raises instead of logging it."""
+        from broker.reloading import ReloadRefused
+
         systemd.notify(systemd.reloading())
         try:
             if self._request.config is None:
@@ -184,9 +194,8 @@ class Process:
                     "can only reload config when a file is provided using -c or --config"
                 )
             self._go_on_with(_options(self._request))
-        except (ReloadRefused, ValueError, OSError) as error:
-            logger.error("Failed to reload server configuration: %s", error)
-        systemd.notify("READY=1")
+        finally:
+            systemd.notify("READY=1")
 
     def _go_on_with(self, new: Options) -> None:
         old = self._server.options

@@ -15,9 +15,16 @@ secrets), unless one is a bcrypt hash.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
-from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, IngressLimit, UserBlock
+from broker.blocks import (
+    DEFAULT_ACCOUNT,
+    SYSTEM_ACCOUNT,
+    AccountBlock,
+    IngressLimit,
+    UserBlock,
+)
 from broker.config import Options, OptionsError
 from broker.errors import AUTHORIZATION_VIOLATION
 from broker.handshake import ConnectOptions
@@ -171,6 +178,9 @@ def _simple(options: Options) -> Authenticator:
 
 def _many(options: Options, users: list[UserBlock]) -> Users:
     guest, websocket = options.no_auth_user, options.websocket
+    if guest is None and _guards_only_the_system(options, users):
+        guest = f"nats-{os.urandom(8).hex()}"
+        users = [*users, UserBlock(guest, os.urandom(16).hex())]
     names = {user.nkey or user.user for user in users}
     guests = {}
     if websocket is not None and websocket.no_auth_user is not None:
@@ -194,6 +204,17 @@ def _many(options: Options, users: list[UserBlock]) -> Users:
         guests=guests,
         mapped=frozenset(mapped),
     )
+
+
+def _guards_only_the_system(options: Options, users: list[UserBlock]) -> bool:
+    """Whether users were made for the system account alone: then others need not log in, as before
+    there were any. An ``authorization`` block that says anything says otherwise.
+    """
+    system = options.system_account or SYSTEM_ACCOUNT
+    others = {user.account for user in users} | {account.name for account in options.accounts}
+    alone = system != DEFAULT_ACCOUNT and others <= {system, DEFAULT_ACCOUNT}
+    silent = options.auth_timeout == Options.auth_timeout and options.permissions is None
+    return alone and silent and all(user.account == system for user in users)
 
 
 # --- what contradicts itself --------------------------------------------------------------------

@@ -28,6 +28,7 @@ from broker.permissions import Permissions
 
 __all__ = [
     "DEFAULT_ACCOUNT",
+    "SYSTEM_ACCOUNT",
     "AccountBlock",
     "Export",
     "Import",
@@ -42,6 +43,9 @@ __all__ = [
 
 # nats-server's name for the account of clients that have none of their own; clients see it in INFO.
 DEFAULT_ACCOUNT = "$G"
+
+#: The system account where the configuration names no other.
+SYSTEM_ACCOUNT = "$SYS"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from broker.link import Link
 from broker.ops import Publish
 from broker.plane import DataPlane
 from broker.replies import Replies
+from broker.reserved import SYSTEM
 from broker.taps import Message, Tap
 from broker.trie import join_patterns
 
@@ -79,11 +80,11 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
         else:
             plain.append(one)
     crossings: list[Crossing] = []
-    for trie in (account.crossings, account.everywhere):
-        if trie:
-            met = trie.resolve(subject)
-            patterns.add(met.pattern)
-            crossings += met.values
+    for met in account.met(subject):
+        patterns.add(met.pattern)
+        crossings += met.values
+    if subject.startswith(SYSTEM):
+        patterns.add(b"")  # no flow is ever looked up for it
     if zone.gate is not None:
         allowed, pattern = zone.gate.look(subject)
         patterns.add(pattern if allowed else b"")  # who has no flow is judged each time

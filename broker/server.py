@@ -47,7 +47,7 @@ from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.gotime import timestamp
 from broker.handshake import ServerInfo, advertised
-from broker.hooks import Observer, Silent
+from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.laggards import Laggards
@@ -56,6 +56,7 @@ from broker.logs import logger
 from broker.plane import choose_plane
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
+from broker.sysservice import SystemService
 from broker.transport import Entrance
 from broker.workers import Workers
 from reactor import Reactor, Timer
@@ -86,11 +87,10 @@ class Server:
 
     One reactor may carry several servers. What cannot be served is refused by `Options` already.
     ``options``, ``info``, ``tls`` and ``authenticator`` are what new connections get; only
-    `broker.reloading` changes them. ``observer`` is told what happens to connections;
-    ``make_authenticator`` says who may come in by which options.
+    `broker.reloading` changes them. ``observer`` is told what happens to connections, and
+    tells all who were added to it; ``make_authenticator`` says who may come in by which options;
+    ``reread`` reads the configuration again and goes on with it, or raises.
     """
-
-    observer: Observer
 
     def __init__(
         self,
@@ -122,9 +122,11 @@ class Server:
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
-        self.observer = Silent()
+        self.observer = Observers()
+        self.reread: Callable[[], object] = _no_file
         self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
+        self.observer.add(SystemService(self))
 
         self._doors = Doors(reactor, self)
         self._streams: dict[int, Connection] = {}
@@ -216,7 +218,7 @@ class Server:
             self.census.came(connection)
 
     def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
-        """Count the end of a session, keep its record, and tell the observer."""
+        """Count the end of a session, keep its record, and tell the observers."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
         self.observer.ended(record, connection.session.identity is not None)
@@ -231,13 +233,13 @@ class Server:
         """The numbers of the open connections, in ascending order."""
         return [connection.cid for connection in self.census.connections()]
 
-    def dismiss(self, cid: int) -> bool:
+    def dismiss(self, cid: int, reason: Closed = Closed.SERVER_SHUTDOWN) -> bool:
         """Close a connection after what it is owed. Returns whether there was one."""
         connection = self.census.find(cid)
         if connection is None:
             return False
         self.before_input()
-        connection.session.close(Closed.SERVER_SHUTDOWN)
+        connection.session.close(reason)
         return True
 
     def _describe(self, link: Link, share: bool) -> Mapping[str, object]:
@@ -341,17 +343,24 @@ class Server:
         self.observer.lame_duck()
         self._lame_duck.begin()
 
-    def tell_lame_duck(self) -> None:
-        """Send every client that understands it an INFO which says that we are about to leave."""
+    def tell_lame_duck(self, cid: int | None = None) -> int:
+        """Send every client, or one, an INFO which says that we are about to leave, if it
+        understands that; returns how many do.
+        """
         self.before_input()
         told = dataclasses.replace(self.info, ldm=True, connect_urls=())
+        count = 0
         for connection in self.census.connections():
             session = connection.session
+            if cid not in (None, connection.cid):
+                continue
             if session.identity is not None and session.options.protocol >= 1:
+                count += 1
                 entrance = connection.entrance
                 info = told if entrance is None else entrance.info(told)
                 line = info.json(connection.cid, connection.ip)
                 self.plane.send(session.link, codec.info_line(line))
+        return count
 
     def stop_listening(self) -> None:
         """Let no more clients in; the monitor stays. Idempotent."""
@@ -449,6 +458,10 @@ class Server:
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
         return self.census.stats(self, self._cids)
+
+
+def _no_file() -> None:
+    raise ValueError("can only reload config when a file is provided using -c or --config")
 
 
 def _busy(connection: Connection) -> bool:

@@ -42,6 +42,7 @@ from typing import Any
 
 from broker import codec, errors, ops
 from broker.admission import Admission, Wire
+from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.errors import Closed, ProtocolError, WireError
@@ -61,9 +62,6 @@ __all__ = ["Session", "Wire"]
 OPERATION_BUDGET = 64
 
 _UNASKED = ConnectOptions()
-
-# nats-server's name for the system's account, where the configuration gives it no other.
-_SYSTEM_ACCOUNT = "$SYS"
 
 
 class Session:
@@ -156,7 +154,7 @@ class Session:
 
     def send_info(self, account: str = "") -> None:
         """Queues an INFO; with `account` it is the one that follows the first PING.  O(1)."""
-        system = self._limits.system_account or _SYSTEM_ACCOUNT
+        system = self._limits.system_account or SYSTEM_ACCOUNT
         # Where there is a guest, only the greeting is silent about that one may log in.
         self._send_info(
             account,

@@ -22,7 +22,8 @@ Invariants, which the tests check against a broker that keeps a plain list:
 * A subscription is in its link's table if and only if it is in its account's trie.
 * Every installed flow equals what resolving any of its subjects would give now, and asks if and
   only if one of its deliveries has a limit or may answer, or the subject meets a crossing.
-* A subject that a zone may not publish to has no flow in it.
+* A subject that a zone may not publish to has no flow in it.  One below `$SYS.` has none either,
+  even where the pattern of one would fit: it is never looked up.
 
 A *zone* is a small integer that stands for an account together with the publish permissions of a
 link; see `broker.accounts`.  A link that enters another account leaves its subscriptions behind.
@@ -52,6 +53,7 @@ from broker.forwarding import Forwarding, work_out
 from broker.ops import Publish
 from broker.permissions import Permissions
 from broker.plane import DataPlane, Link
+from broker.reserved import SYSTEM
 from broker.taps import Message, Tap
 
 __all__ = ["DEFAULT_ZONE", "Explanation", "Subscription", "Switchboard", "SwitchboardStats"]
@@ -245,6 +247,8 @@ class Switchboard:
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
+        if subject.startswith(SYSTEM):
+            return self.resolve(zone.number, subject)
         return self._flows.lookup(zone.number, subject) or self.resolve(zone.number, subject)
 
     def resolve(self, zone: int, subject: bytes) -> Flow[Link]:
@@ -281,7 +285,7 @@ class Switchboard:
         """
         tap = Tap(account, filter, callback)
         if account is None:
-            self._accounts.everywhere.insert(filter, Overhear(tap))
+            self._accounts.everywhere.home(filter).insert(filter, Overhear(tap))
         else:
             place = self._accounts.account(account)
             place.crossings.insert(filter, Overhear(tap))
@@ -292,7 +296,7 @@ class Switchboard:
     def untap(self, tap: Tap) -> None:
         """Call `tap` no more.  Idempotent."""
         if tap.account is None:
-            self._accounts.everywhere.remove(tap.filter, Overhear(tap))
+            self._accounts.everywhere.home(tap.filter).remove(tap.filter, Overhear(tap))
         else:
             place = self._accounts.find(tap.account)
             if place is None or tap not in place.taps:
@@ -325,6 +329,19 @@ class Switchboard:
             return 0
         publish = Publish(subject, reply, headers + payload, header_size=len(headers))
         return self._forwarding.emit(place, publish)
+
+    def heard(self, account: str, subject: bytes) -> bool:
+        """Whether a client would get what is published to `subject` in `account`, or one of another
+        account that imports it might.  No tap counts.
+
+        O(1) where nobody has subscribed to anything and nothing crosses, else as `resolve`.
+        """
+        place = self._accounts.find(account)
+        if place is None or not (place.trie or len(place.crossings) > len(place.taps)):
+            return False
+        found = work_out(place.inner, subject)
+        over = (one for one in found.crossings if not isinstance(one, Overhear))
+        return bool(found.flow.plain or found.flow.picks or next(over, None))
 
     def details(self, link: Link | None, share: bool) -> Mapping[str, object]:
         """What a service may know about who asks; see `describe`."""
