@@ -20,7 +20,7 @@ from typing import Protocol
 
 from broker.snapshots import ConnectionInfo
 
-__all__ = ["Observer", "Silent"]
+__all__ = ["Observer", "Observers", "Silent"]
 
 
 class Observer(Protocol):
@@ -65,3 +65,44 @@ class Silent:
 
     def closing(self) -> None:
         """Does nothing."""
+
+
+class Observers(Silent):
+    """Several observers as one: each is told in the order in which it came. O(observers)."""
+
+    def __init__(self) -> None:
+        self._all: list[Observer] = []
+
+    def add(self, observer: Observer) -> None:
+        """Tell it from now on."""
+        self._all.append(observer)
+
+    def connected(self, info: ConnectionInfo) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.connected(info)
+
+    def ended(self, info: ConnectionInfo, authenticated: bool) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.ended(info, authenticated)
+
+    def auth_failed(self, info: ConnectionInfo) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.auth_failed(info)
+
+    def slow(self, info: ConnectionInfo, dropped: int, dropped_bytes: int) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.slow(info, dropped, dropped_bytes)
+
+    def lame_duck(self) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.lame_duck()
+
+    def closing(self) -> None:
+        """Tells each."""
+        for observer in self._all:
+            observer.closing()

@@ -15,9 +15,12 @@ from broker import errors
 from broker.errors import WireError
 from broker.ops import Publish
 
-__all__ = ["QUEUE", "refusal"]
+__all__ = ["EVENTS", "QUEUE", "refusal"]
 
 QUEUE = b"_sys_"
+
+# What begins like this comes from the broker alone, where an account has it tell of its clients.
+EVENTS = b"$EVENT."
 
 _SUBJECTS = ((b"_GR_.", True), (b"$GR.", True), (b"$NRG.", False))
 _REPLIES = ((b"$JS.ACK.", True), (b"_R_.", False), (b"_GR_.", True), (b"$GR.", True))

@@ -35,7 +35,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from broker import __version__, codec
+from broker import __version__, codec, wills
 from broker.accounts import Accounts
 from broker.auth import accounts_of, make_authenticator
 from broker.census import Census
@@ -47,13 +47,14 @@ from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.gotime import timestamp
 from broker.handshake import ServerInfo, advertised
-from broker.hooks import Observer, Silent
+from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
 from broker.transport import Entrance
@@ -90,7 +91,7 @@ class Server:
     ``make_authenticator`` says who may come in by which options.
     """
 
-    observer: Observer
+    observer: Observers
 
     def __init__(
         self,
@@ -122,7 +123,8 @@ class Server:
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
-        self.observer = Silent()
+        self.observer = Observers()
+        self._attentive = False
         self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
 
@@ -140,6 +142,7 @@ class Server:
         self._closed = False
         self._when_closed: list[Callable[[], object]] = []
         self._grace: Timer | None = None
+        self.attend()
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -192,6 +195,16 @@ class Server:
             tls_available=tls is not None and optional,
         )
 
+    def attend(self) -> None:
+        """Tell clients of each other, if the present options want that anywhere. Idempotent."""
+        accounts = self.switchboard.accounts()
+        if self._attentive or not any(account.keeps(EVENTS) for account in accounts):
+            return
+        from broker.presence import Presence  # only where somebody wants it
+
+        self._attentive = True
+        self.observer.add(Presence(self))
+
     # --- connections ----------------------------------------------------------------------------
 
     def admit(self, sock: SocketLike | Entrance, address: Any) -> None:
@@ -215,11 +228,18 @@ class Server:
         if not refused:
             self.census.came(connection)
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
         """Count the end of a session, keep its record, and tell the observer."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
-        self.observer.ended(record, connection.session.identity is not None)
+        session = connection.session
+        self.observer.ended(record, session.identity is not None)
+        if session.options.will is not None and not self._closing:
+            self.before_input()
+            given, limit = session.options.will, self.options.max_payload
+            text = wills.publish(self.switchboard, session.identity, given, limit, record.reason)
+            if text:
+                connection.complain(text)
 
     def gone(self, connection: Connection) -> None:
         """Forget a connection whose stream has ended."""
