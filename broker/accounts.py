@@ -27,7 +27,7 @@ from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
 from broker.flow import Delivery
 from broker.link import Link
 from broker.permissions import Permissions, PublishGate, Responses, Rules, SubscribeGate
-from broker.reserved import SYSTEM
+from broker.reserved import EVENTS, SYSTEM
 from broker.snapshots import AccountInfo
 from broker.taps import Tap
 from broker.transform import Mapper
@@ -171,6 +171,20 @@ class Account:
         """Whether its block allows no more links."""
         most = self.block.max_connections if self.block else 0
         return 0 < most <= len(self.members)
+
+    @property
+    def presence(self) -> bool:
+        """Whether its clients hear who comes and goes, and may leave a last will."""
+        return self.block is not None and self.block.presence
+
+    @property
+    def slow_consumer_notices(self) -> bool:
+        """Whether its clients hear who was too slow."""
+        return self.block is not None and self.block.slow_consumer_notices
+
+    def keeps(self, subject: bytes) -> bool:
+        """Whether only the broker itself may publish to `subject` here.  O(1)."""
+        return subject.startswith(EVENTS) and (self.presence or self.slow_consumer_notices)
 
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""

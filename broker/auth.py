@@ -16,6 +16,7 @@ secrets), unless one is a bcrypt hash.
 from __future__ import annotations
 
 import os
+import dataclasses
 from dataclasses import dataclass, field
 
 from broker.blocks import (
@@ -152,19 +153,34 @@ def make_authenticator(
 
 
 def accounts_of(options: Options) -> tuple[AccountBlock, ...]:
-    """The accounts that the options name, and those whose JWTs they hold.
+    """The accounts that the options name, and those whose JWTs they hold; the global one, too,
+    if anything is said of it.
 
     Raises OptionsError for JWTs that cannot be believed or served. O(accounts).
     """
     if options.jwt is None:
-        return options.accounts
+        return _with_default(options, options.accounts)
     _check_jwt(options, [])
     from broker.jwtauth import account_blocks  # only where there is an operator
 
     try:
-        return options.accounts + account_blocks(options.jwt)
+        return _with_default(options, options.accounts + account_blocks(options.jwt))
     except ValueError as problem:
         raise OptionsError("jwt", str(problem)) from None
+
+
+def _with_default(options: Options, blocks: tuple[AccountBlock, ...]) -> tuple[AccountBlock, ...]:
+    """With what the options say of the global account, which has no block in a file."""
+    if not options.presence and not options.slow_consumer_notices:
+        return blocks
+    others = tuple(block for block in blocks if block.name != DEFAULT_ACCOUNT)
+    given = next((block for block in blocks if block not in others), AccountBlock(DEFAULT_ACCOUNT))
+    default = dataclasses.replace(
+        given,
+        presence=given.presence or options.presence,
+        slow_consumer_notices=given.slow_consumer_notices or options.slow_consumer_notices,
+    )
+    return (default, *others)
 
 
 def _simple(options: Options) -> Authenticator:

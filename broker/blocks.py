@@ -177,7 +177,11 @@ class MappingBlock:
 
 @dataclass(frozen=True)
 class AccountBlock:
-    """One account: its users, what it shares with others, and its limits."""
+    """One account: its users, what it shares with others, and its limits.
+
+    With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
+    was too slow; see `broker.presence`.
+    """
 
     name: str
     users: tuple[UserBlock, ...] = ()
@@ -188,6 +192,8 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    presence: bool = False
+    slow_consumer_notices: bool = False
 
 
 @dataclass(frozen=True)

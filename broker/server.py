@@ -35,7 +35,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from broker import __version__, codec
+from broker import __version__, codec, wills
 from broker.accounts import Accounts
 from broker.auth import accounts_of, make_authenticator
 from broker.census import Census
@@ -54,6 +54,7 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
 from broker.sysservice import SystemService
@@ -124,6 +125,7 @@ class Server:
         self.workers = Workers(reactor)
         self.observer = Observers()
         self.reread: Callable[[], object] = _no_file
+        self._attentive = False
         self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
         self.observer.add(SystemService(self))
@@ -142,6 +144,7 @@ class Server:
         self._closed = False
         self._when_closed: list[Callable[[], object]] = []
         self._grace: Timer | None = None
+        self.attend()
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -194,6 +197,16 @@ class Server:
             tls_available=tls is not None and optional,
         )
 
+    def attend(self) -> None:
+        """Tell clients of each other, if the present options want that anywhere. Idempotent."""
+        accounts = self.switchboard.accounts()
+        if self._attentive or not any(account.keeps(EVENTS) for account in accounts):
+            return
+        from broker.presence import Presence  # only where somebody wants it
+
+        self._attentive = True
+        self.observer.add(Presence(self))
+
     # --- connections ----------------------------------------------------------------------------
 
     def admit(self, sock: SocketLike | Entrance, address: Any) -> None:
@@ -217,11 +230,18 @@ class Server:
         if not refused:
             self.census.came(connection)
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
         """Count the end of a session, keep its record, and tell the observers."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
-        self.observer.ended(record, connection.session.identity is not None)
+        session = connection.session
+        self.observer.ended(record, session.identity is not None)
+        if session.options.will is not None and not self._closing:
+            self.before_input()
+            given, limit = session.options.will, self.options.max_payload
+            text = wills.publish(self.switchboard, session.identity, given, limit, record.reason)
+            if text:
+                connection.complain(text)
 
     def gone(self, connection: Connection) -> None:
         """Forget a connection whose stream has ended."""

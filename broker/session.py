@@ -40,7 +40,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from broker import codec, errors, ops
+from broker import codec, errors, ops, wills
 from broker.admission import Admission, Wire
 from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
@@ -409,10 +409,13 @@ class Session:
         if expired is not None and expired <= 0:
             self._report(errors.USER_EXPIRED)
             return
-        full = self._switchboard.refusal(self.link, identity.account)
-        if full is not None:
-            self._report(full)
-            return
+        most = _least(identity.max_payload, self._limits.max_payload)
+        problem = self._switchboard.refusal(self.link, identity.account)
+        problem = problem or wills.refusal(self._switchboard, identity, options.will, most)
+        if problem is not None:
+            self._report(problem)
+            if problem.fatal:
+                return
         try:
             zone = self._switchboard.enter(self.link, identity.account, identity.permissions)
         except ValueError as error:  # only a function of somebody's can say what is no subject

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random, SystemRandom
 
-from broker.accounts import Account, Accounts, Member, Subscription, Zone
+from broker.accounts import Account, Accounts, Member, Subscription, Zone, effective
 from broker.blocks import AccountBlock, MappingBlock
 from broker.crossing import Overhear, link_up
 from broker.errors import (
@@ -51,7 +51,7 @@ from broker.errors import (
 from broker.flow import Flow
 from broker.forwarding import Forwarding, work_out
 from broker.ops import Publish
-from broker.permissions import Permissions
+from broker.permissions import Permissions, PublishGate, Rules
 from broker.plane import DataPlane, Link
 from broker.reserved import SYSTEM
 from broker.taps import Message, Tap
@@ -268,6 +268,17 @@ class Switchboard:
         used up by this, so judge once, and forward what you get.
         """
         return self._forwarding.judge(link, publish, now)
+
+    def judge_absent(
+        self, account: str, permissions: Permissions, publish: Publish
+    ) -> Publish | WireError:
+        """The same for somebody with these permissions who has no link, or no more.
+
+        O(entries of the rules).  `allow_responses` permits nothing here.
+        """
+        rules = effective(permissions).publish
+        gate = None if rules == Rules() else PublishGate(rules)
+        return self._forwarding.judge_absent(self._accounts.account(account), gate, publish)
 
     def forward(self, link: Link, publish: Publish, now: float) -> None:
         """Deliver a publish of `link` that the data plane could not settle and `judge` let pass.
