@@ -15,8 +15,8 @@ secrets), unless one is a bcrypt hash.
 
 from __future__ import annotations
 
-import os
 import dataclasses
+import os
 from dataclasses import dataclass, field
 
 from broker.blocks import (
