@@ -151,6 +151,7 @@ class Account:
         self.block: AccountBlock | None = None
         self.gone = False
         self.trie: Trie[Subscription] = Trie()
+        self.leaving = 0  # how many of these are of links that are gone
         self.inner = Zone(inner, self, _ANYTHING, None)
         self.zones: dict[Rules, Zone] = {_ANYTHING: self.inner}
         self.mapper = Mapper()
@@ -217,7 +218,7 @@ class Account:
             self.name,
             len(self.members),
             self._entered,
-            len(self.trie),
+            len(self.trie) - self.leaving,
             *totals,
             self._slow,
             block.exports if block else (),

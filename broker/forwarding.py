@@ -69,6 +69,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     left_out: list[Subscription] = []
     ask = False
     for one in found.values:
+        if one.link.deaf:
+            continue  # it is gone, or about to go
         if one.withheld is not None:
             withheld = one.withheld.resolve(subject)
             patterns.add(withheld.pattern)

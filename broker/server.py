@@ -117,6 +117,7 @@ class Server:
         )
         self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
         self.switchboard.describe = self._describe
+        self.switchboard.defer_by(reactor.call_soon)
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None

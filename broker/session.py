@@ -61,6 +61,9 @@ __all__ = ["Session", "Wire"]
 # each of so many.
 OPERATION_BUDGET = 64
 
+# Subscriptions ended at once for a client that starts anew; they may be very many.
+DROP_BUDGET = 256
+
 _UNASKED = ConnectOptions()
 
 
@@ -364,12 +367,18 @@ class Session:
             return
         self.options = self._admission.collect(options)
         self.identity = None
-        if self._connected:
-            # Whoever says CONNECT again starts anew; what was subscribed before the first one
-            # stays.
-            self._switchboard.drop(self.link)
         self.waiting = True
-        self._admission.ask(self.answered)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Asks who the client is; of one that says CONNECT again, when its subscriptions are gone.
+
+        What was subscribed before the first CONNECT stays.
+        """
+        if self._connected and not self._switchboard.drop(self.link, DROP_BUDGET):
+            self._wire.delay(0.0, self._ask)
+        else:
+            self._admission.ask(self.answered)
 
     def answered(self, answer: Answer) -> None:
         """Takes what the authenticator said; after a question to the wire, call `resume` next."""
