@@ -151,6 +151,11 @@ class Account:
         most = self.block.max_connections if self.block else 0
         return 0 < most <= len(self.members)
 
+    def surplus(self) -> list[int]:
+        """The ids of the links beyond what its block allows, the newest.  O(links)."""
+        most = self.block.max_connections if self.block else 0
+        return sorted(self.members)[most:] if most else []
+
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""
         found = self.crossings.resolve(subject).values if self.crossings else []

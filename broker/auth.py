@@ -16,6 +16,7 @@ secrets), unless one is a bcrypt hash.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, IngressLimit, UserBlock
 from broker.config import Options, OptionsError
@@ -28,6 +29,9 @@ from broker.passwords import have_bcrypt, is_bcrypt, same
 from broker.permissions import FREE, Permissions
 from broker.users import Users, all_users
 
+if TYPE_CHECKING:
+    from broker.jwtauth import JwtUsers
+
 __all__ = [
     "DEFAULT_ACCOUNT",
     "REDACTED",
@@ -38,8 +42,10 @@ __all__ = [
     "OneUser",
     "accounts_of",
     "accused",
+    "issues_of",
     "label_of",
     "make_authenticator",
+    "next_change_of",
 ]
 
 #: What is shown of a token: it is all there is to know about its owner.
@@ -144,20 +150,34 @@ def make_authenticator(
     return _many(options, users)
 
 
-def accounts_of(options: Options) -> tuple[AccountBlock, ...]:
-    """The accounts that the options name, and those whose JWTs they hold.
-
-    Raises OptionsError for JWTs that cannot be believed or served. O(accounts).
+def accounts_of(
+    options: Options, authenticator: Authenticator, wall: float
+) -> tuple[AccountBlock, ...]:
+    """The accounts that the options name, and those whose JWTs the authenticator of these options
+    holds, as they are at that time. O(accounts).
     """
-    if options.jwt is None:
-        return options.accounts
-    _check_jwt(options, [])
-    from broker.jwtauth import account_blocks  # only where there is an operator
+    users = _jwt_users(options, authenticator)
+    return options.accounts + (users.account_blocks(wall) if users is not None else ())
 
-    try:
-        return options.accounts + account_blocks(options.jwt)
-    except ValueError as problem:
-        raise OptionsError("jwt", str(problem)) from None
+
+def next_change_of(options: Options, authenticator: Authenticator, wall: float) -> float | None:
+    """When `accounts_of` will be others, in seconds since the epoch; None if never."""
+    users = _jwt_users(options, authenticator)
+    return users.next_change(wall) if users is not None else None
+
+
+def issues_of(options: Options, authenticator: Authenticator) -> tuple[str, ...]:
+    """Lines for the log about accounts that are there and let nobody in."""
+    users = _jwt_users(options, authenticator)
+    return users.issues if users is not None else ()
+
+
+def _jwt_users(options: Options, authenticator: Authenticator) -> JwtUsers | None:
+    if options.jwt is None:
+        return None
+    from broker.jwtauth import JwtUsers  # only where there is an operator
+
+    return authenticator if isinstance(authenticator, JwtUsers) else None
 
 
 def _simple(options: Options) -> Authenticator:

@@ -18,7 +18,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from broker.errors import BAD_ARGUMENTS, ProtocolError
+from broker.errors import (
+    AUTHORIZATION_VIOLATION,
+    BAD_ARGUMENTS,
+    BAD_CLIENT_PROTOCOL,
+    NO_RESPONDERS_NEEDS_HEADERS,
+    ProtocolError,
+    WireError,
+)
 
 __all__ = [
     "COMPATIBLE_VERSION",
@@ -27,6 +34,7 @@ __all__ = [
     "advertised",
     "check_info",
     "make_nonce",
+    "misfit",
     "parse_connect",
 ]
 
@@ -255,6 +263,17 @@ def parse_connect(text: bytes, earlier: ConnectOptions) -> ConnectOptions:
     """
     found = _decode(text, _CONNECT_FIELDS, "CONNECT")
     return replace(earlier, **found)  # type: ignore[arg-type]  # checked field by field above
+
+
+def misfit(options: ConnectOptions) -> WireError | None:
+    """What is wrong with a CONNECT besides its credentials, in nats-server's order."""
+    if options.account or options.new_account:
+        return AUTHORIZATION_VIOLATION
+    if options.protocol not in (0, 1):
+        return BAD_CLIENT_PROTOCOL
+    if options.no_responders and not options.headers:
+        return NO_RESPONDERS_NEEDS_HEADERS
+    return None
 
 
 def check_info(text: bytes) -> None:

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec
 from broker.accounts import Accounts
-from broker.auth import accounts_of, make_authenticator
+from broker.auth import accounts_of, issues_of, make_authenticator
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
@@ -54,6 +54,7 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.renewal import Renewal
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
 from broker.transport import Entrance
@@ -114,16 +115,18 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
-        self.switchboard.describe = self._describe
+        self.census = Census(reactor, options.closed_ring)
         self.authenticator = make_authenticator(options)
+        accounts = accounts_of(options, self.authenticator, self.wall(reactor.now()))
+        self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
+        self.switchboard.describe = self._describe
+        self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
         self.observer = Silent()
-        self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
 
         self._doors = Doors(reactor, self)
@@ -154,6 +157,8 @@ class Server:
         options = self.options
         if options.config_file is not None:
             logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
+        for issue in issues_of(options, self.authenticator):
+            logger.warning("%s", issue)
         for complaint in self.switchboard.complaints:
             logger.error("%s", complaint)
 
@@ -172,6 +177,7 @@ class Server:
         self._doors.open()
         self.port = self._doors.port
         self.info = self.make_info()
+        self.renewal.look()
         logger.info("Server is ready")
 
     def make_info(self) -> ServerInfo:
@@ -374,6 +380,7 @@ class Server:
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
+        self.renewal.close()
         self.observer.closing()
         until = self.reactor.now() + DRAIN_GRACE
         # Before a deferred call of the next turn, every socket is looked at once more.
