@@ -187,6 +187,11 @@ class Account:
         """Whether only the broker itself may publish to `subject` here.  O(1)."""
         return subject.startswith(EVENTS) and (self.presence or self.slow_consumer_notices)
 
+    def surplus(self) -> list[int]:
+        """The ids of the links beyond what its block allows, the newest.  O(links)."""
+        most = self.block.max_connections if self.block else 0
+        return sorted(self.members)[most:] if most else []
+
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""
         return [one for met in self.met(subject) for one in met.values]

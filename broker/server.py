@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec, wills
 from broker.accounts import Accounts
-from broker.auth import accounts_of, make_authenticator
+from broker.auth import accounts_of, issues_of, make_authenticator
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
@@ -54,6 +54,7 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.renewal import Renewal
 from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
@@ -115,10 +116,13 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
+        self.census = Census(reactor, options.closed_ring)
+        self.authenticator = make_authenticator(options)
+        accounts = accounts_of(options, self.authenticator, self.wall(reactor.now()))
+        self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
         self.switchboard.describe = self._describe
         self.switchboard.defer_by(reactor.call_soon)
-        self.authenticator = make_authenticator(options)
+        self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None
         self.ingress = Meters(options.ingress)
@@ -127,7 +131,6 @@ class Server:
         self.observer = Observers()
         self.reread: Callable[[], object] = _no_file
         self._attentive = False
-        self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
         self.observer.add(SystemService(self))
 
@@ -160,6 +163,8 @@ class Server:
         options = self.options
         if options.config_file is not None:
             logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
+        for issue in issues_of(options, self.authenticator):
+            logger.warning("%s", issue)
         for complaint in self.switchboard.complaints:
             logger.error("%s", complaint)
 
@@ -178,6 +183,7 @@ class Server:
         self._doors.open()
         self.port = self._doors.port
         self.info = self.make_info()
+        self.renewal.look()
         logger.info("Server is ready")
 
     def make_info(self) -> ServerInfo:
@@ -404,6 +410,7 @@ class Server:
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
+        self.renewal.close()
         self.observer.closing()
         until = self.reactor.now() + DRAIN_GRACE
         # Before a deferred call of the next turn, every socket is looked at once more.
