@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
@@ -76,3 +77,30 @@ async def _who_am_i(url: str) -> None:
 def test_nats_py_asks_who_it_is() -> None:
     with _broker() as broker:
         run(_who_am_i(broker.url))
+
+
+_FILE = """
+max_payload: %d
+accounts { SYS { users = [{user: watcher, password: secret}] } }
+system_account: SYS
+"""
+
+
+async def _reload(url: str, path: Path) -> list[Any]:
+    async with connected(url, user="watcher", password="secret") as watcher:
+        server = (await _ask(watcher, "$SYS.REQ.SERVER.PING.IDZ"))["id"]
+        answers = []
+        for text in (_FILE % 2000, "nonsense: 1"):
+            path.write_text(text)
+            answers.append(await _ask(watcher, f"$SYS.REQ.SERVER.{server}.RELOAD"))
+        return answers
+
+
+def test_nats_py_has_a_file_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "broker.conf"
+    path.write_text(_FILE % 1000)
+    with Broker("127.0.0.1", 0, config=path) as broker:
+        done, refused = run(_reload(broker.url, path))
+        assert ("error" in done, 2000) == (False, broker.options.max_payload)
+        assert 500 == refused["error"]["code"]
+        assert 'unknown field "nonsense"' in refused["error"]["description"]
