@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,23 @@ def test_nats_py_watches_who_comes_and_goes() -> None:
 
 async def _send_away(url: str) -> None:
     async with connected(url, user="watcher", password="secret") as watcher:
-        async with connected(url, user="ann", password="pw", allow_reconnect=False) as client:
+        gone = asyncio.Event()
+
+        async def left() -> None:
+            gone.set()
+
+        async with connected(
+            url, user="ann", password="pw", allow_reconnect=False, closed_cb=left
+        ) as client:
             found = await _ask(watcher, "$SYS.REQ.SERVER.PING.CONNZ", acc="A", auth=True)
             (row,) = found["data"]["connections"]
             assert ("ann", client.client_id) == (row["authorized_user"], row["cid"])
             server = found["server"]["id"]
             done = await _ask(watcher, f"$SYS.REQ.SERVER.{server}.KICK", cid=row["cid"])
             assert "error" not in done
-        left = await _ask(watcher, "$SYS.REQ.ACCOUNT.A.CONNZ", state=1)
-        assert ["Kicked"] == [row["reason"] for row in left["data"]["connections"]]
+            await gone.wait()
+        closed = await _ask(watcher, "$SYS.REQ.ACCOUNT.A.CONNZ", state=1)
+        assert ["Kicked"] == [row["reason"] for row in closed["data"]["connections"]]
 
 
 def test_nats_py_finds_a_client_and_sends_it_away() -> None:
