@@ -168,6 +168,12 @@ class Connection(Client):
         """As the data plane sees it."""
         return self.session.link
 
+    @property
+    def account(self) -> str:
+        """The name of its account; empty before it has logged in."""
+        identity = self.session.identity
+        return "" if identity is None else identity.account
+
     # --- beginning ------------------------------------------------------------------------------
 
     def on_open(self, stream: Stream) -> None:

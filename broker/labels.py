@@ -4,19 +4,19 @@ The idea: functions of a connection that change nothing, kept apart from it so t
 `broker.connection` is only about what happens. The words are nats-server's, since people and tools
 search logs for them.
 
-Neighbours: `broker.connection` alone. Loop thread only; each costs O(length of its text), `record`
-O(subscriptions) with their list.
+Neighbours: `broker.connection` and `broker.server`. Loop thread only; each costs O(length of its
+text), `record` O(subscriptions) with their list.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from broker.auth import REDACTED, accused, label_of
 from broker.errors import Closed
+from broker.gotime import nanoseconds, timestamp
 from broker.handshake import ConnectOptions
 from broker.identity import Credentials
 from broker.snapshots import ConnectionInfo, SubscriptionInfo
@@ -26,7 +26,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "label", "record", "refused"]
+__all__ = ["credentials", "explained", "introduction", "label", "record", "refused"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -70,7 +70,7 @@ def explained(connection: Connection, reason: Closed) -> tuple[int, str] | None:
         return logging.INFO, f"Slow Consumer Detected: {limit} {waiting}."
     if failure is not None:
         return logging.ERROR, str(failure)
-    if reason is Closed.SERVER_SHUTDOWN:
+    if reason in (Closed.SERVER_SHUTDOWN, Closed.KICKED):
         return None
     return logging.ERROR, reason.value
 
@@ -89,10 +89,29 @@ def credentials(connection: Connection) -> Credentials:
 
 def refused(connection: Connection, reason: Closed) -> ConnectionInfo:
     """The record of a client that was not let in: why, and who it claimed to be."""
-    owner, claimed = connection.owner, connection.session.options
-    stop = owner.wall(owner.reactor.now())
-    info = record(connection, 0, stop=stop, reason=reason.value)
-    return replace(info, user=claimed.nkey or claimed.user or (claimed.auth_token and REDACTED))
+    owner = connection.owner
+    return record(connection, 0, stop=owner.wall(owner.reactor.now()), reason=reason.value)
+
+
+def introduction(info: ConnectionInfo, server: str, share: bool) -> dict[str, object]:
+    """What a service in another account is told of who asks: more where the asker shares it."""
+    told: dict[str, object] = {"rtt": nanoseconds(info.rtt)}
+    if share:
+        told |= {
+            "start": timestamp(info.start),
+            "host": info.ip,
+            "id": info.cid,
+            "user": info.user,
+            "server": server,
+            "kind": info.kind,
+            "client_type": info.type,
+        }
+    return told
+
+
+def _claimed(options: ConnectOptions) -> str:
+    """Who a client says it is, without a secret; empty if it does not say."""
+    return options.nkey or options.user or (options.auth_token and REDACTED)
 
 
 def record(
@@ -122,7 +141,7 @@ def record(
         name=session.options.name,
         lang=session.options.lang,
         version=session.options.version,
-        user="" if session.identity is None else session.identity.shown,
+        user=_claimed(session.options) if session.identity is None else session.identity.shown,
         account="" if session.identity is None else session.identity.account,
         nkey=session.options.nkey,
         subscription_list=tuple(map(_subscription, listed)),

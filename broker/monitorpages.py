@@ -11,8 +11,8 @@ Invariants: a page is made within one call on the loop's thread, so it shows one
 of the visitor is answered by 400 with nats-server's words, a mistake of ours by 500 and a log
 entry. With a base path, nothing is served outside it.
 
-Neighbours: `broker.monitor` speaks HTTP and calls `Pages.answer`; `broker.server` is the `Source`.
-Loop thread only.
+Neighbours: `broker.monitor` speaks HTTP and calls `Pages.answer`; `broker.sysdesk` takes the data
+of a page, as a `sheet`; `broker.server` is the `Source`. Loop thread only.
 """
 
 from __future__ import annotations

@@ -45,11 +45,11 @@ from broker.doorman import Doorman
 from broker.doors import Doors
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
-from broker.gotime import timestamp
 from broker.handshake import ServerInfo, advertised
 from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
+from broker.labels import introduction
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
@@ -272,21 +272,7 @@ class Server:
     def _describe(self, link: Link, share: bool) -> Mapping[str, object]:
         """What a service in another account is told of who asks: more where the asker shares it."""
         connection = self._streams.get(link.id)
-        if connection is None:
-            return {}
-        info = connection.info()
-        told: dict[str, object] = {"rtt": round(info.rtt * 1e9)}
-        if share:
-            told |= {
-                "start": timestamp(info.start),
-                "host": info.ip,
-                "id": info.cid,
-                "user": info.user,
-                "server": self.name,
-                "kind": info.kind,
-                "client_type": info.type,
-            }
-        return told
+        return {} if connection is None else introduction(connection.info(), self.name, share)
 
     # --- output ---------------------------------------------------------------------------------
 

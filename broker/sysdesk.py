@@ -80,21 +80,16 @@ class Desk:
         """
         if not message.reply:
             return
-        encoding = _encoding(message.headers)
         try:
             asked = sysoptions.read(what, message.payload)
             if not asked.selection.fits(self._herald.name, self._herald.host):
                 return
             body = make(asked)
-        except BadOptions as problem:
-            body, encoding = self._herald.failure(_BAD_REQUEST, str(problem)), ""
-        except QueryError as problem:
-            body = self._herald.failure(_FAILED, str(problem), asked=True)
-            encoding = ""
-        except Refused as problem:
-            body, encoding = self._herald.failure(_FAILED, str(problem)), ""
+        except (BadOptions, QueryError, Refused) as problem:
+            self._reply(message, self._failure(problem))
+            return
         if body is not None:
-            self._reply(message, body, encoding)
+            self._reply(message, body, _encoding(message.headers))
 
     def _reply(self, message: Message, body: Body, encoding: str = "") -> None:
         if not message.reply:
@@ -105,6 +100,11 @@ class Desk:
         if encoding == "gzip":
             text = gzip.compress(text)
         self._server.switchboard.emit(message.account, message.reply, text, headers=headers)
+
+    def _failure(self, problem: ValueError | Refused) -> Body:
+        code = _BAD_REQUEST if isinstance(problem, BadOptions) else _FAILED
+        asked = isinstance(problem, QueryError)
+        return self._herald.failure(code, str(problem), asked=asked)
 
     def _data(self, data: Body | None) -> Body:
         return self._herald.answer(data)

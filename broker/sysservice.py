@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from broker.sysdesk import Desk
     from reactor import Timer
 
-__all__ = ["REST", "STATSZ_PERIOD", "SystemService"]
+__all__ = ["ACCOUNT_PAGES", "PAGES", "REST", "STATSZ_PERIOD", "SystemService"]
 
 #: Seconds between two `STATSZ`, and beats of that after which accounts tell their `CONNS` anyway.
 STATSZ_PERIOD = 10.0

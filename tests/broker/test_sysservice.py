@@ -11,7 +11,7 @@ from broker.blocks import AccountBlock, Export, Import, UserBlock
 from broker.hooks import Silent
 from broker.snapshots import AccountInfo, ConnectionInfo
 from broker.sysservice import REST, STATSZ_PERIOD
-from tests.support.system import Watched, arrived, hello
+from tests.support.system import ACCOUNTS, Watched, arrived, hello
 from tests.support.virtual_broker import VirtualBroker, flood
 
 
@@ -185,6 +185,19 @@ def test_an_event_that_nobody_listens_for_is_not_put_together() -> None:
     broker.enter("b")
     (event,) = broker.events(watcher)
     assert 1 == event.json["server"]["seq"]
+
+
+def test_a_reload_takes_nothing_from_it() -> None:
+    broker = Watched()
+    watcher = broker.watcher("$SYS.ACCOUNT.*.CONNECT")
+    client = broker.enter("a")
+    more = AccountBlock("C", users=(UserBlock("c", "c", account="C"),))
+    broker.server.reload(broker.server.options.replace(accounts=(*ACCOUNTS, more)))
+    broker.enter("c")
+    subjects = [event.subject for event in broker.events(watcher)]
+    assert ["$SYS.ACCOUNT.A.CONNECT", "$SYS.ACCOUNT.C.CONNECT"] == subjects
+    assert 3 == broker.answer(watcher, "$SYS.REQ.SERVER.PING")["statsz"]["connections"]
+    assert "a" == broker.answer(client, "$SYS.REQ.USER.INFO")["data"]["user"]
 
 
 # --- the end
