@@ -127,7 +127,8 @@ class Export:
     """What an account offers to others: a service to ask, or a stream to hear.
 
     ``accounts`` may import it (None: all). Of a service, ``response`` is ``single``, ``stream`` or
-    ``chunked``, and ``threshold`` for how many seconds an answer is waited for.
+    ``chunked``, and ``threshold`` for how many seconds an answer is waited for; with
+    ``allow_trace`` importers who trace a request learn who got it.
     """
 
     subject: bytes
@@ -135,6 +136,7 @@ class Export:
     accounts: tuple[str, ...] | None = None
     response: str = "single"
     threshold: float = 120.0
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class Import:
     """What an account takes from ``account``: its export of ``subject``.
 
     ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
-    at most one of them is given. ``share`` tells the service who asks.
+    at most one of them is given. ``share`` tells the service who asks; ``allow_trace`` (of a
+    stream) tells those who trace a message that they publish who got it here.
     """
 
     account: str
@@ -151,6 +154,7 @@ class Import:
     to: bytes = b""
     prefix: bytes = b""
     share: bool = False
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ class AccountBlock:
     """One account: its users, what it shares with others, and its limits.
 
     With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
-    was too slow; see `broker.presence`.
+    was too slow; see `broker.presence`. ``trace_destination`` is where `traceparent` headers have
+    messages reported, ``trace_sampling`` of how many in a hundred; see `broker.msgtrace`.
     """
 
     name: str
@@ -190,6 +195,8 @@ class AccountBlock:
     max_payload: int = 0
     presence: bool = False
     slow_consumer_notices: bool = False
+    trace_destination: bytes = b""
+    trace_sampling: int = 100
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.reporter import Reporter
 from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
@@ -117,6 +118,7 @@ class Server:
         )
         self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
         self.switchboard.describe = self._describe
+        self.switchboard.tracer.witness = Reporter(self)
         self.authenticator = make_authenticator(options)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None

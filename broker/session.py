@@ -311,14 +311,26 @@ class Session:
     def _publish(self, publish: ops.Publish, now: float) -> None:
         self._judge_subject(publish.subject)
         self._judged = False
-        judged = self._switchboard.judge(self.link, publish, now)
+        journey = None
+        start = self._switchboard.trace(self.link, publish) if publish.header_size else None
+        if start is not None:
+            if start.complaint:
+                self._wire.complain(start.complaint)
+            if start.error is not None:
+                self._report(start.error)
+            if start.publish is None:
+                return
+            publish, journey = start.publish, start.journey
+        judged = self._switchboard.judge(self.link, publish, now, journey)
         if not isinstance(judged, WireError):
             judged = refusal(judged) or judged
         if isinstance(judged, WireError):
             self._report(judged)
+            if journey is not None:
+                self._switchboard.give_up(journey, judged)
         else:
             self._acknowledge()
-            self._switchboard.forward(self.link, judged, now)
+            self._switchboard.forward(self.link, judged, now, journey)
 
     def _judge_subject(self, subject: bytes) -> None:
         """Complains to a pedantic client, once per publish, as soon as its line has come.
