@@ -19,7 +19,8 @@ with a wish, a message that was only to be traced is never delivered.
 
 Where we differ from nats-server: all events of a message bear one time, as it is one turn; of a
 queue group whose member was found, only that member is told; a member for a message that is only
-traced is the first that would take it; a report asked for in snappy comes as it is.
+traced is the first that would take it; a report asked for in snappy comes as it is; headers of more
+than 16 KiB are not traced, nor is a message that is too large to be let in.
 
 Source: nats-server 2.15.1, asked with raw bytes; names of fields and headers are its own.
 
@@ -53,8 +54,10 @@ CLIENT_CLOSED = "Not delivered because client is closed"
 _VERSION = b"NATS/1.0\r\n"
 _DESTINATION = "Nats-Trace-Dest"
 _ORIGIN = "Nats-Trace-Origin-Account"
-# As nats-server cuts headers: a line without a colon becomes a part of the next one's name.
-_FIELD = re.compile(rb"([^:]*):[ \t]*(.*?)\r\n", re.S)
+
+# Cutting up more headers would take milliseconds, and who traces has a few.
+MAX_HEADERS = 16 * 1024
+
 # The last part of a traceparent, flags of eight bits of which Go reads seven; the lowest: sampled.
 _FLAGS = re.compile(r"[0-7][0-9a-fA-F]|\+[0-9a-fA-F]")
 
@@ -96,12 +99,16 @@ def wish(block: bytes) -> Wish | None:
 
 
 def _fields(block: bytes) -> Iterator[tuple[str, str]]:
+    """As nats-server cuts them: a line without a colon becomes a part of the next one's name."""
     pos = len(_VERSION)
-    while found := _FIELD.match(block, pos):
-        pos = found.end()
-        name, value = found[1], found[2].rstrip(b" \t")
+    while (colon := block.find(b":", pos)) >= 0:
+        end = block.find(b"\r\n", colon)
+        if end < 0:
+            return
+        name, value = block[pos:colon], block[colon + 1 : end].strip(b" \t")
         if name and value:
             yield name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        pos = end + 2
 
 
 def _is_sampled(value: str) -> bool:
@@ -322,6 +329,9 @@ class Tracer:
         block = publish.payload[: publish.header_size]
         if b"Nats-Trace-Dest:" not in block and not account.trace_destination:
             return None
+        if len(block) > MAX_HEADERS:
+            problem = f"{len(block)} bytes of headers are too many to trace a message"
+            return Start(None if b"Nats-Trace-Only:" in block else publish, complaint=problem)
         wanted = wish(block)
         if wanted is None:
             return None

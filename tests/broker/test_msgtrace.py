@@ -383,6 +383,16 @@ def test_a_report_cannot_pass_for_the_brokers_word_on_clients() -> None:
     assert refused == publisher.ask(message("x", ("Nats-Trace-Dest", "$EVENT.CONNECT")))
 
 
+def test_headers_without_end_are_not_cut_up(caplog: pytest.LogCaptureFixture) -> None:
+    broker = a_broker()
+    taker, publisher = client(broker, "a", b"SUB x 1\r\nSUB tr 2\r\n"), client(broker)
+    many = (("K", "v" * 90),) * 200
+    with caplog.at_level(logging.ERROR, "broker"):
+        publisher.send(message("x", DEST, *many) + message("x", DEST, ONLY, *many))
+    assert 1 == taker.take().count(b"MSG ")
+    assert "bytes of headers are too many to trace a message" in caplog.text
+
+
 def test_an_old_header_ends_the_trace(caplog: pytest.LogCaptureFixture) -> None:
     broker = a_broker()
     taker = client(broker, "a", b"SUB x 1\r\nSUB tr 2\r\n")

@@ -188,6 +188,17 @@ def test_an_account_hears_who_was_too_slow_and_what_that_one_does_not_get() -> N
     assert what["dropped_bytes"] == record.info().pending_bytes
 
 
+def test_messages_that_the_stream_held_are_counted_by_their_size() -> None:
+    broker = slow_broker(slow_consumer_notices=True)
+    watcher = observer(broker)
+    broker.connect(hello(name="sleepy") + b"SUB a 1\r\n", capacity=2000)
+    flood(broker.connect(), 15)  # each in a turn of its own
+    ((_, what),) = events(watcher)
+    left = what["dropped_bytes"] / len(b"MSG a 1 1000\r\n" + b"x" * 1000 + b"\r\n")
+    assert 8 < left < 10
+    assert abs(left + 1 - what["dropped_messages"]) < 1
+
+
 def test_the_record_of_a_slow_consumer_says_what_the_stream_still_held() -> None:
     broker = slow_broker()
     broker.connect(QUIET + b"SUB a 1\r\n", capacity=1000)

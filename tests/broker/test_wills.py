@@ -96,6 +96,16 @@ def test_a_client_with_a_wrong_will_is_told_and_not_let_in() -> None:
     assert b"" == watcher.take()
 
 
+def test_a_will_that_is_deeper_than_any_stack_is_a_clients_mistake() -> None:
+    broker = a_broker()
+    client = broker.accept()
+    client.take()
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    told = client.ask(b'CONNECT {"verbose":false,"will":{"subject":%s}}\r\n' % deep)
+    assert b"-ERR 'Invalid Will: subject must be a text'\r\n" == told
+    assert ["Protocol Violation"] == broker.reasons()
+
+
 # ------------------------------------------------------------------------------------- publishing
 
 
