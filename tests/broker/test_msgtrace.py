@@ -139,6 +139,7 @@ def test_a_wish_to_be_traced_only_has_few_spellings(value: str, only: bool) -> N
         block(("Nats-Trace-Dest", "trace disabled"), ("traceparent", SAMPLED)),
         b"NATS/1.0 100\r\nNats-Trace-Dest: tr\r\n\r\n",
         b"Nats-Trace-Dest: tr\r\n\r\n",
+        b"NATS/1.0\r\nNats-Trace-Dest: tr",
         b"",
     ],
 )

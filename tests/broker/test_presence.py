@@ -90,6 +90,14 @@ def test_a_client_is_not_told_of_itself() -> None:
     assert b"-ERR 'Unknown Protocol Operation'\r\n" == client.ask(b"NONSENSE\r\n")
 
 
+def test_an_event_is_not_given_to_the_one_who_goes() -> None:
+    broker = VirtualBroker(presence=True)
+    watcher = broker.connect(hello() + b"SUB $EVENT.DISCONNECT g 1\r\n")
+    for number in range(12):
+        broker.connect(hello(name=str(number)) + b"SUB $EVENT.> g 1\r\nNONSENSE\r\n")
+    assert list(map(str, range(12))) == [what["name"] for _, what in events(watcher)]
+
+
 def test_what_happens_in_an_account_is_told_there_alone() -> None:
     broker = two_accounts(presence=True)
     inside, outside = observer(broker, "ann"), observer(broker, "bob")
@@ -220,11 +228,11 @@ def test_notices_and_presence_are_wanted_apart() -> None:
 # ---------------------------------------------------------------------------------------- no lies
 
 
-@pytest.mark.parametrize("rights", ["", '"pedantic":true,'])
-def test_clients_cannot_publish_what_the_broker_says(rights: str) -> None:
+@pytest.mark.parametrize("way", ['"pedantic":false,', '"pedantic":true,'])
+def test_clients_cannot_publish_what_the_broker_says(way: str) -> None:
     broker = VirtualBroker(presence=True)
     watcher = observer(broker)
-    liar = broker.connect(b'CONNECT {"verbose":false,%s"headers":true}\r\n' % rights.encode())
+    liar = broker.connect(b'CONNECT {"verbose":false,%s"headers":true}\r\n' % way.encode())
     events(watcher)
     refused = b"-ERR 'Permissions Violation for Publish to \"$EVENT.CONNECT\"'\r\n"
     assert refused == liar.ask(b"PUB $EVENT.CONNECT 2\r\n{}\r\n")
