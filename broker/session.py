@@ -423,19 +423,22 @@ class Session:
         if expired is not None and expired <= 0:
             self._report(errors.USER_EXPIRED)
             return
-        most = _least(identity.max_payload, self._limits.max_payload)
-        problem = self._switchboard.refusal(self.link, identity.account)
-        problem = problem or wills.refusal(self._switchboard, identity, options.will, most)
-        if problem is not None:
-            self._report(problem)
-            if problem.fatal:
-                return
+        full = self._switchboard.refusal(self.link, identity.account)
+        if full is not None:
+            self._report(full)
+            return
         try:
             zone = self._switchboard.enter(self.link, identity.account, identity.permissions)
         except ValueError as error:  # only a function of somebody's can say what is no subject
             self._wire.complain(f"refused, as its permissions make no sense: {error}")
             self._report(errors.AUTHORIZATION_VIOLATION)
             return
+        most = _least(identity.max_payload, self._limits.max_payload)
+        unwilling = wills.refusal(self._switchboard, identity, options.will, most)
+        if unwilling is not None:
+            self._report(unwilling)
+            if unwilling.fatal:
+                return
         self.identity = identity
         self.link.configure(
             zone=zone,
