@@ -58,7 +58,7 @@ class Wire(Protocol):
         """Call `callback` after so many seconds.  Until then nothing need be read."""
 
     def authenticated(self, identity: Identity) -> None:
-        """The client was let in."""
+        """The client was let in, or a reload has moved it to another account."""
 
     def complain(self, text: str) -> None:
         """Log a violation that the connection survives."""

@@ -20,7 +20,8 @@ with a wish, a message that was only to be traced is never delivered.
 Where we differ from nats-server: all events of a message bear one time, as it is one turn; of a
 queue group whose member was found, only that member is told; a member for a message that is only
 traced is the first that would take it; a report asked for in snappy comes as it is; headers of more
-than 16 KiB are not traced, nor is a message that is too large to be let in.
+than 16 KiB are not traced, nor is a message that is too large to be let in; of more than 1024
+events the rest is counted.
 
 Source: nats-server 2.15.1, asked with raw bytes; names of fields and headers are its own.
 
@@ -57,6 +58,9 @@ _ORIGIN = "Nats-Trace-Origin-Account"
 
 # Cutting up more headers would take milliseconds, and who traces has a few.
 MAX_HEADERS = 16 * 1024
+
+# Telling of one more takes several microseconds, giving it the message a fraction of one.
+MAX_EVENTS = 1024
 
 # The last part of a traceparent, flags of eight bits of which Go reads seven; the lowest: sampled.
 _FLAGS = re.compile(r"[0-7][0-9a-fA-F]|\+[0-9a-fA-F]")
@@ -172,6 +176,7 @@ class Journey:
         headers = dict(sorted(wanted.headers.items()))
         self._request = {"header": headers, "msgsize": len(publish.payload)}
         self._events: list[dict[str, object]] = []
+        self._omitted = 0
         self._add(
             "in",
             kind=0,
@@ -182,6 +187,9 @@ class Journey:
         )
 
     def _add(self, event: str, /, **fields: object) -> None:
+        if len(self._events) >= MAX_EVENTS:
+            self._omitted += 1
+            return
         present = {name: value for name, value in fields.items() if value != ""}
         self._events.append({"type": event, "ts": self._at, **present})
 
@@ -219,6 +227,8 @@ class Journey:
         """The message that tells it."""
         told: dict[str, Any] = {"server": self._witness.stamp(), "request": self._request}
         told["events"] = self._events
+        if self._omitted:
+            told["omitted"] = self._omitted
         text = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
         for special in "<>&\u2028\u2029":  # which Go escapes; they only occur within texts
             text = text.replace(special, f"\\u{ord(special):04x}")

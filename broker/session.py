@@ -256,12 +256,14 @@ class Session:
         if isinstance(answer, WireError):
             self._report(answer)
             return
-        self.identity = answer
+        before, self.identity = self.identity, answer
         switchboard = self._switchboard
         for ended in switchboard.move(self.link, answer.account, answer.permissions):
             self._report(errors.subscription_ended(ended.filter, ended.sid))
         self._plane.set_limits(self.link, max_payload=self._max_payload())
         self._wire.set_expiry_timer(self._admission.expires_in(answer))
+        if before is not None and before.account != answer.account:
+            self._wire.authenticated(answer)
 
     # --- verdicts
 

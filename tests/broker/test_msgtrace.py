@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from collections import Counter
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.blocks import AccountBlock, Export, Import, MappingBlock, Target, UserBlock
 from broker.msgtrace import wish
@@ -209,6 +212,15 @@ def test_a_message_that_is_only_traced_is_not_delivered_and_counts_as_if() -> No
     assert b"" == taker.take()
     asker.send(b"PUB x 1\r\ny\r\n")
     assert 2 == taker.take().count(b"MSG x ")
+
+
+def test_of_very_many_events_the_rest_is_counted() -> None:
+    broker = a_broker()
+    watcher = client(broker, "a", b"SUB tr t\r\n")
+    client(broker, "a", b"".join(b"SUB x %d\r\n" % sid for sid in range(1100)))
+    client(broker).send(message("x", DEST, ONLY))
+    (report,) = reports(watcher)
+    assert (1024, 1 + 1100 - 1024) == (len(report["events"]), report["omitted"])
 
 
 def test_nobody_there_is_told_and_answered() -> None:
@@ -459,3 +471,51 @@ def test_without_a_server_there_is_still_something_to_tell() -> None:
     report = json.loads(heard.body)
     came_in = {"type": "in", "ts": "", "kind": 0, "cid": link.id, "acc": "$G", "subj": "x"}
     assert ({}, [came_in]) == (report["server"], report["events"])
+
+
+SUBJECTS = st.sampled_from([b"a", b"b", b"a.a", b"a.b"])
+FILTERS = st.sampled_from([b"a", b"b", b"*", b">", b"a.a", b"a.*", b"*.b", b"a.>"])
+WANTS = st.lists(
+    st.tuples(st.integers(0, 2), FILTERS, st.sampled_from([b"", b"g", b"h"])), max_size=9
+)
+
+
+@given(WANTS, SUBJECTS, st.lists(FILTERS, max_size=2), st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_those_who_are_told_of_are_those_who_got_it(
+    wants: list[tuple[int, bytes, bytes]], subject: bytes, denied: list[bytes], limit: int
+) -> None:
+    switch = Switch()
+    links = [
+        switch.connect(),
+        switch.connect(echo=False),
+        switch.connect(permissions=Permissions(subscribe=Rules(deny=tuple(denied)))),
+    ]
+    for number, (who, filter, queue) in enumerate(wants):
+        sid = b"%d" % number
+        switch.say(
+            links[who], b"SUB " + b" ".join(filter for filter in (filter, queue, sid) if filter)
+        )
+        if limit:
+            switch.say(links[who], b"UNSUB %s %d" % (sid, limit))
+    source = links[1]
+    for link in links:
+        link.take_output()
+    for _ in range(3):
+        headers = block(("Nats-Trace-Dest", "report"))
+        start = switch.board.trace(source, Publish(subject, b"", headers, header_size=len(headers)))
+        assert start is not None
+        assert start.publish is not None
+        assert start.journey is not None
+        switch.board.forward(source, start.publish, 0.0, start.journey)
+        told = json.loads(start.journey.report().payload)["events"]
+        takers = [one["cid"] for one in told if one["type"] == "eg" and "error" not in one]
+        got = Counter(
+            link.id
+            for link in links
+            for message in switch.heard(link)
+            if message.subject == subject
+        )
+        assert got == Counter(takers)
+        refused = [one for one in told if "error" in one]
+        assert {source.id, links[2].id} >= {one["cid"] for one in refused}

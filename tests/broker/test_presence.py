@@ -130,6 +130,26 @@ def test_whoever_changes_accounts_goes_from_one_and_comes_to_the_other() -> None
     assert ["DISCONNECT"] == [subject for subject, _ in events(second)]
 
 
+def test_whoever_a_reload_moves_goes_from_one_account_and_comes_to_the_other() -> None:
+    def accounts(a: str, b: str) -> tuple[AccountBlock, ...]:
+        return tuple(
+            AccountBlock(
+                name, tuple(UserBlock(user, account=name) for user in users), presence=True
+            )
+            for name, users in (("A", a.split()), ("B", b.split()))
+        )
+
+    broker = VirtualBroker(accounts=accounts("al ann", "bob"))
+    first, second = observer(broker, "al"), observer(broker, "bob")
+    broker.connect(hello("ann"))
+    events(first)
+    options = broker.server.options
+    broker.server.reload(options.replace(accounts=accounts("al", "bob ann")))
+    broker.reactor.settle()
+    assert [("DISCONNECT", "ann")] == [(subject, what["user"]) for subject, what in events(first)]
+    assert [("CONNECT", "ann")] == [(subject, what["user"]) for subject, what in events(second)]
+
+
 def test_a_second_connect_that_is_refused_ends_what_was_told() -> None:
     broker = two_accounts(presence=True)
     watcher = observer(broker, "al")

@@ -161,7 +161,8 @@ class House:
             }
             hello |= {"user": user, "name": f"n-{user}"} | WAYS.get(user, {})
             phone.ask(b"CONNECT %s\r\n%s" % (json.dumps(hello).encode(), SUBSCRIPTIONS[user]))
-        self._first_cid = self.phones[USERS[0]].info["client_id"]
+        # A stranger may have called in between: ports are used again.
+        self._users = {phone.info["client_id"]: user for user, phone in self.phones.items()}
 
     def play(self, user: str, said: bytes) -> tuple[list[Any], dict[str, list[str]]]:
         """What is reported of what a user says, and what everybody hears besides."""
@@ -193,7 +194,7 @@ class House:
         for event in events:
             assert event.pop("ts").endswith("Z")
             if "cid" in event:
-                event["cid"] -= self._first_cid
+                event["cid"] = self._users[event["cid"]]
             text = json.dumps(event)
             found.append(stream + text if event["type"] == "eg" else text)
             stream = text if event["type"] == "se" else ""
