@@ -183,6 +183,16 @@ class Account:
         """Whether its clients hear who was too slow."""
         return self.block is not None and self.block.slow_consumer_notices
 
+    @property
+    def trace_destination(self) -> bytes:
+        """Where messages with a `traceparent` header are reported; empty: nowhere."""
+        return self.block.trace_destination if self.block is not None else b""
+
+    @property
+    def trace_sampling(self) -> int:
+        """Of how many such messages in a hundred."""
+        return self.block.trace_sampling if self.block is not None else 100
+
     def keeps(self, subject: bytes) -> bool:
         """Whether only the broker itself may publish to `subject` here.  O(1)."""
         return subject.startswith(EVENTS) and (self.presence or self.slow_consumer_notices)

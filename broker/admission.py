@@ -23,6 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from broker import wills
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.errors import (
@@ -37,7 +38,7 @@ from broker.identity import Answer, Authenticator, Credentials, Identity
 from broker.plane import DataPlane, Link
 from broker.switchboard import Switchboard
 
-__all__ = ["Admission", "Wire", "most_payload"]
+__all__ = ["Admission", "Wire"]
 
 # What a client can also give in cookies, before its CONNECT.
 _COOKIES = ("jwt", "user", "password", "auth_token")
@@ -70,7 +71,7 @@ class Wire(Protocol):
         """Call `callback` after so many seconds.  Until then nothing need be read."""
 
     def authenticated(self, identity: Identity) -> None:
-        """The client was let in."""
+        """The client was let in, or a reload has moved it to another account."""
 
     def complain(self, text: str) -> None:
         """Log a violation that the connection survives."""
@@ -178,22 +179,26 @@ class Admission:
 
     # --- letting in
 
-    def let_in(self, identity: Identity) -> WireError | None:
-        """Makes `identity` that of the client, and its link a member of the account; or returns
-        what keeps it out.
+    def let_in(self, identity: Identity) -> list[WireError]:
+        """Makes `identity` that of the client, and its link a member of the account, unless
+        something keeps it out; returns what the client must be told.
         """
         left = self._left(identity)
         if left is not None and left <= 0:
-            return identity.farewell
+            return [identity.farewell]
         full = self._switchboard.refusal(self._link, identity.account)
         if full is not None:
-            return full
+            return [full]
         try:
             zone = self._switchboard.enter(self._link, identity.account, identity.permissions)
         except ValueError as error:  # only a function of somebody's can say what is no subject
             self._wire.complain(f"refused, as its permissions make no sense: {error}")
-            return AUTHORIZATION_VIOLATION
+            return [AUTHORIZATION_VIOLATION]
         options = self._credentials.connect
+        most = _least(identity.max_payload, self._limits.max_payload)
+        unwilling = wills.refusal(self._switchboard, identity, options.will, most)
+        if unwilling is not None and unwilling.fatal:
+            return [unwilling]
         self._link.configure(
             zone=zone,
             verbose=options.verbose,
@@ -204,7 +209,7 @@ class Admission:
         )
         self._become(identity)
         self._wire.authenticated(identity)
-        return None
+        return [] if unwilling is None else [unwilling]
 
     def stay(self, answer: Answer) -> list[WireError]:
         """Takes over what the authenticator says now of a client that is in; returns what the
@@ -212,8 +217,11 @@ class Admission:
         """
         if isinstance(answer, WireError):
             return [answer]
+        before = self.identity
         ended = self._switchboard.move(self._link, answer.account, answer.permissions)
         self._become(answer)
+        if before is not None and before.account != answer.account:
+            self._wire.authenticated(answer)
         return [subscription_ended(one.filter, one.sid) for one in ended]
 
     def _become(self, identity: Identity) -> None:
@@ -237,7 +245,8 @@ class Admission:
 
     def max_payload(self) -> int:
         """How large a message may be; 0: as large as it likes."""
-        return most_payload(self.identity, self._limits)
+        own = self.identity.max_payload if self.identity is not None else 0
+        return _least(own, self._limits.max_payload)
 
     def may_subscribe(self) -> bool:
         """Whether the client may have one more subscription."""
@@ -249,12 +258,6 @@ class Admission:
 def _to_a_stranger(answer: Answer) -> Answer:
     """An answer as it is given at a login, which says no more than that it failed."""
     return AUTHORIZATION_VIOLATION if answer is USER_REVOKED else answer
-
-
-def most_payload(identity: Identity | None, limits: Options) -> int:
-    """How large a message of such a client may be; 0: as large as it likes."""
-    own = identity.max_payload if identity is not None else 0
-    return _least(own, limits.max_payload)
 
 
 def _least(*limits: int) -> int:

@@ -133,7 +133,8 @@ class Export:
     ``accounts`` may import it (None: all). With ``token`` only an import may that is ``activated``;
     with a ``position``, counted from 1, only one that names its own account in that token of the
     subject. Of a service, ``response`` is ``single``, ``stream`` or ``chunked``, and ``threshold``
-    for how many seconds an answer is waited for.
+    for how many seconds an answer is waited for; with ``allow_trace`` importers who trace a request
+    learn who got it.
     """
 
     subject: bytes
@@ -143,6 +144,7 @@ class Export:
     threshold: float = 120.0
     token: bool = False
     position: int = 0
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ class Import:
     """What an account takes from ``account``: its export of ``subject``.
 
     ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
-    at most one of them is given. ``share`` tells the service who asks. ``activated`` is that the
-    exporter has signed for it, where it must.
+    at most one of them is given. ``share`` tells the service who asks; ``allow_trace`` (of a
+    stream) tells those who trace a message that they publish who got it here. ``activated`` is that
+    the exporter has signed for it, where it must.
     """
 
     account: str
@@ -161,6 +164,7 @@ class Import:
     prefix: bytes = b""
     share: bool = False
     activated: bool = False
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,9 @@ class AccountBlock:
     """One account: its users, what it shares with others, and its limits.
 
     With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
-    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all.
+    was too slow; see `broker.presence`. ``trace_destination`` is where `traceparent` headers have
+    messages reported, ``trace_sampling`` of how many in a hundred; see `broker.msgtrace`.
+    ``max_subscriptions`` below 0 allows none at all.
     """
 
     name: str
@@ -200,6 +206,8 @@ class AccountBlock:
     max_payload: int = 0
     presence: bool = False
     slow_consumer_notices: bool = False
+    trace_destination: bytes = b""
+    trace_sampling: int = 100
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from broker.codec import count_messages, err_line
+from broker.codec import err_line
 from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
-from broker.labels import credentials, explained, label, record, refused
+from broker.labels import credentials, explained, label, record, refused, undelivered
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.owner import Owner
@@ -286,11 +286,9 @@ class Connection(Client):
             self.owner.observer.auth_failed(refused(self, reason))
         ending = self._ending(reason.value)
         if reason in SLOW:
-            unsent = b"".join(self.link.take_output())
+            messages = undelivered(self, b"".join(self.link.take_output()))
             self.stream.abort()
             self.session.on_closed(reason)
-            # Of what the stream still held nobody knows where one message ends and the next begins.
-            messages = self.link.dropped + count_messages(unsent)
             self.owner.observer.slow(ending, messages, ending.pending_bytes)
         else:
             self.push()

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
@@ -34,6 +34,7 @@ from broker.crossing import Crossing, Passage, renamed
 from broker.errors import WireError, publish_violation
 from broker.flow import Delivery, Flow
 from broker.link import Link
+from broker.msgtrace import Journey, Tracer, Trail
 from broker.ops import Publish
 from broker.permissions import PublishGate
 from broker.plane import DataPlane
@@ -120,6 +121,7 @@ class Forwarding:
     def __init__(self, board: Board, plane: DataPlane, rng: Random) -> None:
         self.rng = rng
         self.replies = Replies()
+        self.tracer = Tracer(rng)
         self.published = self.unheard = self.lost = 0
         self._board = board
         self._plane = plane
@@ -130,11 +132,16 @@ class Forwarding:
 
     # --- from clients
 
-    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+    def judge(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> Publish | WireError:
         """The message as it may be forwarded, or what is wrong with it."""
         zone = self._board.place(link)
+        published = publish.subject
         publish = self._mapped(zone.account, publish)
         subject = publish.subject
+        if journey is not None and subject != published:
+            journey.mapped(subject)
         allowed = zone.gate is None or zone.gate.look(subject)[0]
         if zone.account.keeps(subject) or not (allowed or self.replies.use(link, subject, now)):
             return publish_violation(subject)
@@ -156,19 +163,24 @@ class Forwarding:
         subject = account.mapper.map(publish.subject, self.rng)
         return publish if subject == publish.subject else renamed(publish, subject)
 
-    def forward(self, link: Link, publish: Publish, now: float) -> None:
-        """Deliver what was judged."""
+    def forward(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> None:
+        """Deliver what was judged, or only tell what would happen, and report it."""
         self.published += 1
         self._now = now
         zone = self._board.place(link)
         flow = self._board.flow(zone, publish.subject)
-        if flow.ask:
-            account = zone.account
-            delivered = self._deliver(flow, Passage(publish, link, account, account, now))
+        if flow.ask or journey is not None:
+            account, trace = zone.account, Trail(journey) if journey else None
+            passage = Passage(publish, link, account, account, now, trace=trace)
+            delivered = self._deliver(flow, passage)
         else:
             delivered = self._plane.deliver(link, publish, flow)
         if not delivered and publish.reply and link.no_responders:
             self._answer_unheard(link, zone.account, publish)
+        if journey is not None:
+            self.report(journey)
         if self._calls:
             self.settle()
 
@@ -181,6 +193,10 @@ class Forwarding:
                 return
 
     # --- from ourselves
+
+    def report(self, journey: Journey) -> None:
+        """Publish what became of a message."""
+        self.emit(journey.account, journey.report())
 
     def emit(self, account: Account, publish: Publish) -> int:
         """Publish within `account` without a link; from within a tap it waits, and counts 0."""
@@ -247,6 +263,8 @@ class Forwarding:
 
     def _follow(self, flow: Flow[Link], passage: Passage) -> int:
         """Deliver by a flow, and do what limits and permissions to answer ask for."""
+        if passage.trace is not None:
+            return self._follow_and_tell(flow, passage, passage.trace)
         if not flow.ask:
             return self._plane.deliver(passage.link, passage.publish, flow)
         reply = passage.publish.reply
@@ -258,6 +276,16 @@ class Forwarding:
         for delivery in flow.deliveries():
             if 0 < delivery.limit <= delivery.msgs:
                 self._board.end(_ours(delivery))
+        return taken
+
+    def _follow_and_tell(self, flow: Flow[Link], passage: Passage, trace: Trail) -> int:
+        account, source = passage.account, passage.link
+        trace.withhold(work_out(account.inner, passage.publish.subject).withheld)
+        if trace.journey.only:
+            return trace.pretend(flow, source)
+        before = {delivery: delivery.msgs for delivery in flow.deliveries()}
+        taken = self._follow(flow, replace(passage, trace=None))
+        trace.record(flow, before, source)
         return taken
 
 

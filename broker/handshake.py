@@ -270,9 +270,10 @@ def parse_connect(text: bytes, earlier: ConnectOptions) -> ConnectOptions:
     return replace(earlier, **found)  # type: ignore[arg-type]  # checked field by field above
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, _Object):
-        return {name: _plain(item) for name, item in value}
+def _plain(value: object, depth: int = 2) -> object:
+    """Objects as dictionaries, in the outer levels: nobody looks for any further in."""
+    if depth and isinstance(value, _Object):
+        return {name: _plain(item, depth - 1) for name, item in value}
     return value
 
 

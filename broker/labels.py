@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from broker.auth import REDACTED, accused, label_of
+from broker.codec import count_messages
 from broker.errors import Closed
 from broker.gotime import nanoseconds, timestamp
 from broker.handshake import ConnectOptions
@@ -26,7 +27,15 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "introduction", "label", "record", "refused"]
+__all__ = [
+    "credentials",
+    "explained",
+    "introduction",
+    "label",
+    "record",
+    "refused",
+    "undelivered",
+]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -151,6 +160,19 @@ def record(
         tls_peer=peers(tls.object) if version and tls is not None else (),
         **ending,
     )
+
+
+def undelivered(connection: Connection, queued: bytes) -> int:
+    """How many messages a client does not get, of which `queued` has left its link for nowhere.
+
+    Exact but for what the stream holds: there, nobody knows any more where a message ends, and it
+    is taken to hold messages of the average size.
+    """
+    link, stats = connection.link, connection.stream.stats()
+    waiting = count_messages(queued)
+    held = connection.stream.pending
+    share = held / (stats.bytes_out + held) if held else 0.0
+    return link.dropped + waiting + round((link.out_msgs - waiting) * share)
 
 
 def _subscription(subscription: Subscription) -> SubscriptionInfo:

@@ -15,7 +15,8 @@ Payloads are JSON objects, described in docs/presence.md; they name no addresses
 
 Invariants: in an account that wants any of it no client can publish below `$EVENT.`, so what is
 heard there is true. Each client that was told of as come is told of as gone, in the same account;
-one that another CONNECT takes to another account goes from one and comes to the other. Nothing is
+one that another CONNECT, or a reload, takes to another account goes from one and comes to the
+other. Nothing is
 told while the broker itself stops: each of n clients would be told of n.
 
 Neighbours: an `Observer` that the server adds to its own when some account wants it. Costs one

@@ -35,6 +35,9 @@ WORK_BUDGET = 4096
 ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.", b"$SYS.")
 ASK_REPLIES = (b"$JS.ACK.", b"_R_.", b"_GR_.", b"$GR.")
 
+# And the header with which a message asks to be traced.
+ASK_HEADER = b"Nats-Trace-Dest:"
+
 
 # A message in the form in which some receivers want it: before the sid, after it, size of the
 # payload.
@@ -165,7 +168,10 @@ class PythonPlane:
                 return Verdict.CONTROL
             link.in_msgs += 1
             link.in_bytes += len(op.payload)
-            flow = self._flow_for(link, op.subject, op.reply)
+            if op.header_size and op.payload.find(ASK_HEADER, 0, op.header_size) >= 0:
+                flow = None
+            else:
+                flow = self._flow_for(link, op.subject, op.reply)
             taken = self.deliver(link, op, flow) if flow else 0
             if flow is None or (not taken and op.reply and link.no_responders):
                 link.parked = op

@@ -245,6 +245,17 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
             _ACT,
             "tell clients who was too slow (ours)",
         ),
+        (
+            "msg_trace trace_dest",
+            Kind.OTHER,
+            "",
+            _ACT,
+            "where messages with a sampled traceparent are traced: a subject, or a map",
+        ),
+    ),
+    "msg_trace": (
+        ("dest", Kind.TEXT, "trace_destination", _ACT, "the subject to which it is reported"),
+        ("sampling", Kind.OTHER, "trace_sampling", _ACT, "of how many in a hundred, as in 40%"),
     ),
     "limits": (
         ("max_connections max_conn", Kind.LIMIT, "max_connections", _ACT, "of all its users"),
@@ -263,6 +274,7 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
             _ACT,
             "how long a service's answer is waited for",
         ),
+        ("allow_trace", Kind.SWITCH, "allow_trace", _ACT, "tell who traces who got a request"),
     ),
     "import": (
         ("stream", Kind.MAP, "", _ACT, "the account and subject of a stream"),
@@ -270,6 +282,7 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
         ("to", Kind.TEXT, "to", _ACT, "its subject here"),
         ("prefix", Kind.TEXT, "prefix", _ACT, "what is put before a stream's subject"),
         ("share", Kind.SWITCH, "share", _ACT, "tell the service who asks"),
+        ("allow_trace", Kind.SWITCH, "allow_trace", _ACT, "tell who traces who gets a stream"),
     ),
     "source": (
         ("account", Kind.TEXT, "account", _ACT, "who exports it"),
@@ -362,15 +375,12 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     "account": (
         ("nkey", "an account that has a key comes by operator and resolver_preload"),
         ("jetstream", _NO_JETSTREAM),
-        ("msg_trace trace_dest", _NOT_YET),
     ),
     "limits": (("max_leafnodes max_leafs", _NO_CLUSTER),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),
-        ("allow_trace", _NOT_YET),
     ),
-    "import": (("allow_trace", _NOT_YET),),
     "target": (("cluster", _NO_CLUSTER),),
     "tls": (
         ("insecure", "it is for the clients' side of a connection"),
@@ -424,6 +434,7 @@ _RECORDS: dict[str, type] = {
     "import": Import,
     "ingress": IngressLimit,
     "limits": AccountBlock,
+    "msg_trace": AccountBlock,
     "responses": Responses,
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
@@ -451,7 +462,7 @@ def _default(key: Key) -> str:
     if record is None or not key.field or " " in key.field or key in _GIVEN:
         return ""
     found = next((f for f in dataclasses.fields(record) if f.name == key.field), None)
-    if found is None or found.default in (None, "", (), frozenset(), dataclasses.MISSING):
+    if found is None or found.default in (None, "", b"", (), frozenset(), dataclasses.MISSING):
         return ""
     value = found.default
     if isinstance(value, bool):

@@ -55,6 +55,7 @@ from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
 from broker.renewal import Renewal
+from broker.reporter import Reporter
 from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
@@ -122,6 +123,7 @@ class Server:
         self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
         self.switchboard.describe = self._describe
         self.switchboard.defer_by(reactor.call_soon)
+        self.switchboard.tracer.witness = Reporter(self)
         self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None

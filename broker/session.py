@@ -40,8 +40,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from broker import codec, errors, ops, wills
-from broker.admission import Admission, Wire, most_payload
+from broker import codec, errors, ops
+from broker.admission import Admission, Wire
 from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
 from broker.doorman import Doorman
@@ -315,14 +315,26 @@ class Session:
     def _publish(self, publish: ops.Publish, now: float) -> None:
         self._judge_subject(publish.subject)
         self._judged = False
-        judged = self._switchboard.judge(self.link, publish, now)
+        journey = None
+        start = self._switchboard.trace(self.link, publish) if publish.header_size else None
+        if start is not None:
+            if start.complaint:
+                self._wire.complain(start.complaint)
+            if start.error is not None:
+                self._report(start.error)
+            if start.publish is None:
+                return
+            publish, journey = start.publish, start.journey
+        judged = self._switchboard.judge(self.link, publish, now, journey)
         if not isinstance(judged, WireError):
             judged = refusal(judged) or judged
         if isinstance(judged, WireError):
             self._report(judged)
+            if journey is not None:
+                self._switchboard.give_up(journey, judged)
         else:
             self._acknowledge()
-            self._switchboard.forward(self.link, judged, now)
+            self._switchboard.forward(self.link, judged, now, journey)
 
     def _judge_subject(self, subject: bytes) -> None:
         """Complains to a pedantic client, once per publish, as soon as its line has come.
@@ -411,16 +423,9 @@ class Session:
             self._admit(answer)
 
     def _admit(self, identity: Identity) -> None:
-        most = most_payload(identity, self._limits)
-        unwilling = wills.refusal(self._switchboard, identity, self.options.will, most)
-        if unwilling is not None:
-            self._report(unwilling)
-            if unwilling.fatal:
-                return
-        error = self._admission.let_in(identity)
-        if error is not None:
+        for error in self._admission.let_in(identity):
             self._report(error)
-        elif not self._connected:
+        if self.identity is identity and not self._connected:
             self._connected = True
             delay = min(self._limits.first_ping, self._limits.ping_interval)
             self._wire.set_ping_timer(delay * (1 + self._jitter / 5))

@@ -53,6 +53,7 @@ from broker.errors import (
 from broker.flow import Flow
 from broker.forwarding import Forwarding, work_out
 from broker.leaving import Leaving
+from broker.msgtrace import Journey, Start, Tracer
 from broker.ops import Publish
 from broker.permissions import Permissions, PublishGate, Rules
 from broker.plane import DataPlane, Link
@@ -286,13 +287,32 @@ class Switchboard:
         self._flows.install(zone, flow)
         return flow
 
-    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+    @property
+    def tracer(self) -> Tracer:
+        """Who begins to trace messages that ask for it."""
+        return self._forwarding.tracer
+
+    def trace(self, link: Link, publish: Publish) -> Start | None:
+        """What becomes of a publish with headers, if they ask to be traced; call it before `judge`.
+
+        O(headers), and O(1) for headers that do not.
+        """
+        return self._forwarding.tracer.begin(self.place(link), link, publish)
+
+    def give_up(self, journey: Journey, error: WireError) -> None:
+        """Report a traced publish that was refused."""
+        journey.refused(error)
+        self._forwarding.report(journey)
+
+    def judge(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> Publish | WireError:
         """What a publish of `link` becomes by mappings, or why it is refused.
 
         O(mappings + visited nodes of the rules).  An answer that only `allow_responses` permits is
         used up by this, so judge once, and forward what you get.
         """
-        return self._forwarding.judge(link, publish, now)
+        return self._forwarding.judge(link, publish, now, journey)
 
     def judge_absent(
         self, account: str, permissions: Permissions, publish: Publish
@@ -305,12 +325,14 @@ class Switchboard:
         gate = None if rules == Rules() else PublishGate(rules)
         return self._forwarding.judge_absent(self._accounts.account(account), gate, publish)
 
-    def forward(self, link: Link, publish: Publish, now: float) -> None:
+    def forward(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> None:
         """Deliver a publish of `link` that the data plane could not settle and `judge` let pass.
 
         O(deliveries), and O(resolve) where there is no flow.
         """
-        self._forwarding.forward(link, publish, now)
+        self._forwarding.forward(link, publish, now, journey)
 
     # --- inside the broker
 

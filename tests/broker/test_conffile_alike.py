@@ -45,7 +45,7 @@ DIFFERENT = [
     ("cluster { }", True),
     ("jetstream: enabled", True),
     ("accounts { A { jetstream: enabled } }", True),
-    ("accounts { A { msg_trace: a.b } }", True),
+    ("accounts { A { exports: [{service: x, latency: a.b}] } }", True),
     ("accounts { A { mappings { a: [{dest: b, weight: 10, cluster: c}] } } }", True),
     ("server_tags: [a, b]", True),
     # Ours alone.

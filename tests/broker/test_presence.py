@@ -90,6 +90,14 @@ def test_a_client_is_not_told_of_itself() -> None:
     assert b"-ERR 'Unknown Protocol Operation'\r\n" == client.ask(b"NONSENSE\r\n")
 
 
+def test_an_event_is_not_given_to_the_one_who_goes() -> None:
+    broker = VirtualBroker(presence=True)
+    watcher = broker.connect(hello() + b"SUB $EVENT.DISCONNECT g 1\r\n")
+    for number in range(12):
+        broker.connect(hello(name=str(number)) + b"SUB $EVENT.> g 1\r\nNONSENSE\r\n")
+    assert list(map(str, range(12))) == [what["name"] for _, what in events(watcher)]
+
+
 def test_what_happens_in_an_account_is_told_there_alone() -> None:
     broker = two_accounts(presence=True)
     inside, outside = observer(broker, "ann"), observer(broker, "bob")
@@ -120,6 +128,26 @@ def test_whoever_changes_accounts_goes_from_one_and_comes_to_the_other() -> None
     broker.reactor.settle()
     assert [] == events(first)
     assert ["DISCONNECT"] == [subject for subject, _ in events(second)]
+
+
+def test_whoever_a_reload_moves_goes_from_one_account_and_comes_to_the_other() -> None:
+    def accounts(a: str, b: str) -> tuple[AccountBlock, ...]:
+        return tuple(
+            AccountBlock(
+                name, tuple(UserBlock(user, account=name) for user in users), presence=True
+            )
+            for name, users in (("A", a.split()), ("B", b.split()))
+        )
+
+    broker = VirtualBroker(accounts=accounts("al ann", "bob"))
+    first, second = observer(broker, "al"), observer(broker, "bob")
+    broker.connect(hello("ann"))
+    events(first)
+    options = broker.server.options
+    broker.server.reload(options.replace(accounts=accounts("al", "bob ann")))
+    broker.reactor.settle()
+    assert [("DISCONNECT", "ann")] == [(subject, what["user"]) for subject, what in events(first)]
+    assert [("CONNECT", "ann")] == [(subject, what["user"]) for subject, what in events(second)]
 
 
 def test_a_second_connect_that_is_refused_ends_what_was_told() -> None:
@@ -188,6 +216,17 @@ def test_an_account_hears_who_was_too_slow_and_what_that_one_does_not_get() -> N
     assert what["dropped_bytes"] == record.info().pending_bytes
 
 
+def test_messages_that_the_stream_held_are_counted_by_their_size() -> None:
+    broker = slow_broker(slow_consumer_notices=True)
+    watcher = observer(broker)
+    broker.connect(hello(name="sleepy") + b"SUB a 1\r\n", capacity=2000)
+    flood(broker.connect(), 15)  # each in a turn of its own
+    ((_, what),) = events(watcher)
+    left = what["dropped_bytes"] / len(b"MSG a 1 1000\r\n" + b"x" * 1000 + b"\r\n")
+    assert 8 < left < 10
+    assert abs(left + 1 - what["dropped_messages"]) < 1
+
+
 def test_the_record_of_a_slow_consumer_says_what_the_stream_still_held() -> None:
     broker = slow_broker()
     broker.connect(QUIET + b"SUB a 1\r\n", capacity=1000)
@@ -209,11 +248,11 @@ def test_notices_and_presence_are_wanted_apart() -> None:
 # ---------------------------------------------------------------------------------------- no lies
 
 
-@pytest.mark.parametrize("rights", ["", '"pedantic":true,'])
-def test_clients_cannot_publish_what_the_broker_says(rights: str) -> None:
+@pytest.mark.parametrize("way", ['"pedantic":false,', '"pedantic":true,'])
+def test_clients_cannot_publish_what_the_broker_says(way: str) -> None:
     broker = VirtualBroker(presence=True)
     watcher = observer(broker)
-    liar = broker.connect(b'CONNECT {"verbose":false,%s"headers":true}\r\n' % rights.encode())
+    liar = broker.connect(b'CONNECT {"verbose":false,%s"headers":true}\r\n' % way.encode())
     events(watcher)
     refused = b"-ERR 'Permissions Violation for Publish to \"$EVENT.CONNECT\"'\r\n"
     assert refused == liar.ask(b"PUB $EVENT.CONNECT 2\r\n{}\r\n")

@@ -31,6 +31,7 @@ RECORDS: dict[str, type] = {
     "responses": Responses,
     "account": AccountBlock,
     "limits": AccountBlock,
+    "msg_trace": AccountBlock,
     "export": Export,
     "import": Import,
     "source": Import,

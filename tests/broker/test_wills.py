@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from broker.blocks import MappingBlock, Target
+from broker.hook import Hook
+from broker.identity import Identity
 from broker.permissions import Permissions, Rules
 from broker.wills import read_will
 from tests.support.virtual_broker import VirtualBroker, VirtualClient
@@ -94,6 +96,25 @@ def test_a_client_with_a_wrong_will_is_told_and_not_let_in() -> None:
     )
     assert client.ended
     assert b"" == watcher.take()
+
+
+def test_permissions_that_make_no_sense_are_not_asked_about_a_will() -> None:
+    broker = a_broker()
+    senseless = Permissions(publish=Rules((b"a..b",)))
+    broker.server.authenticator = Hook(lambda _: Identity(permissions=senseless), blocks=False)
+    client = broker.accept()
+    client.take()
+    assert b"-ERR 'Authorization Violation'\r\n" == client.ask(hello(will=WILL))
+
+
+def test_a_will_that_is_deeper_than_any_stack_is_a_clients_mistake() -> None:
+    broker = a_broker()
+    client = broker.accept()
+    client.take()
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    told = client.ask(b'CONNECT {"verbose":false,"will":{"subject":%s}}\r\n' % deep)
+    assert b"-ERR 'Invalid Will: subject must be a text'\r\n" == told
+    assert ["Protocol Violation"] == broker.reasons()
 
 
 # ------------------------------------------------------------------------------------- publishing
