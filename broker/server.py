@@ -39,6 +39,7 @@ from broker import __version__, codec
 from broker.accounts import Accounts
 from broker.auth import accounts_of, make_authenticator
 from broker.census import Census
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.connection import Connection
 from broker.doorman import Doorman
@@ -123,6 +124,7 @@ class Server:
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
+        self.complaints = Complaints(reactor)
         self.observer = Silent()
         self.census = Census(reactor, options.closed_ring)
         self.info = self.make_info()
@@ -401,6 +403,7 @@ class Server:
     def _finish_closing(self) -> None:
         self._closed = True
         self._laggards.close()
+        self.complaints.settle()
         self.workers.close()
         if self._grace is not None:
             self._grace.cancel()

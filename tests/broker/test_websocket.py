@@ -416,9 +416,11 @@ def reactor() -> Iterator[Reactor]:
 class Guests:
     """A server that only counts who came."""
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Reactor) -> None:
+        from broker.complaints import Complaints
         from broker.config import Options
 
+        self.complaints = Complaints(reactor)
         self.options = Options(host="127.0.0.1")
         self.count = 0
 
@@ -430,7 +432,7 @@ class Guests:
 def test_the_listener_takes_any_free_port_and_closes_with_those_at_the_door(
     reactor: Reactor,
 ) -> None:
-    listener = WebsocketListener(reactor, Guests(), WebsocketBlock(port=-1, no_tls=True))
+    listener = WebsocketListener(reactor, Guests(reactor), WebsocketBlock(port=-1, no_tls=True))
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
         while not listener._doors:
             reactor.run_once(1)
@@ -441,7 +443,7 @@ def test_the_listener_takes_any_free_port_and_closes_with_those_at_the_door(
 
 
 def test_the_listener_hands_over_who_was_let_in(reactor: Reactor) -> None:
-    guests = Guests()
+    guests = Guests(reactor)
     listener = WebsocketListener(reactor, guests, WebsocketBlock(port=-1, no_tls=True))
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
         client.sendall(raw.request())
@@ -457,7 +459,7 @@ def test_a_certificate_that_is_not_there_is_told_before_anybody_listens(
     block = tls_files.block(tmp_path)
     Path(block.cert_file).unlink()
     with pytest.raises(FileNotFoundError, match=r"server\.pem"):
-        WebsocketListener(reactor, Guests(), WebsocketBlock(port=-1, tls=block))
+        WebsocketListener(reactor, Guests(reactor), WebsocketBlock(port=-1, tls=block))
 
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
