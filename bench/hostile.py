@@ -291,11 +291,12 @@ def main(arguments: list[str]) -> int:
     titles = options.attacks or list(ATTACKS)
     measured: list[Outcome] = []
     failed = 0
-    for name, command in commands(options.backend, peer=options.peer).items():
-        outcomes = attack_all(name, command, titles, options)
-        measured += [one for rounds in outcomes.values() for one in rounds]
-        missed = show(name, outcomes)
-        failed += missed if name == "ours" else 0
+    with commands(options.backend, peer=options.peer) as attacked:
+        for name, command in attacked.items():
+            outcomes = attack_all(name, command, titles, options)
+            measured += [one for rounds in outcomes.values() for one in rounds]
+            missed = show(name, outcomes)
+            failed += missed if name == "ours" else 0
     if options.json:
         save(options.json, "hostile", record(measured))
     return 1 if failed else 0

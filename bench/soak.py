@@ -46,8 +46,8 @@ WARM_UP = 0.25
 SAMPLES = 240
 CLOSEST = 0.25
 
-#: Seconds that the broker has to come to rest.
-REST = 10.0
+#: Seconds that the broker has to come to rest: a timer may wait for a minute to log a count.
+REST = 70.0
 
 Sample = Mapping[str, int]
 

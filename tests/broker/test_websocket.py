@@ -15,7 +15,7 @@ import pytest
 from broker.blocks import WebsocketBlock
 from broker.errors import Closed
 from broker.websocket import WebsocketListener
-from broker.wstransport import CODES
+from broker.wstransport import CODES, FRAME, FRAMES
 from reactor import Reactor
 from tests.support import raw_websocket as raw
 from tests.support import tls_files
@@ -336,6 +336,31 @@ def test_a_subscriber_that_reads_too_slowly_is_cut_off() -> None:
         publisher.send(b"PUB a 100000\r\n%s\r\n" % (b"x" * 100_000))
     assert ["Slow Consumer (Pending Bytes)"] == broker.reasons()
     assert b"PONG\r\n" == publisher.ask(b"PING\r\n")
+
+
+def test_a_flood_of_frames_is_worked_off_a_few_in_a_turn() -> None:
+    client = enter()
+    pings = [b"%d" % number for number in range(5 * FRAMES)]
+    client.socket.send(b"".join(raw.frame(ping, raw.PING) for ping in pings))
+    answered = []
+    for _ in range(20):
+        client.reactor.run_once(0)
+        try:
+            answer = client.socket.recv(1 << 20)
+        except BlockingIOError:
+            continue
+        answered.append([one.payload for one in raw.frames(answer)])
+    assert max(map(len, answered)) <= FRAMES
+    assert pings == [payload for turn in answered for payload in turn]
+
+
+def test_who_asks_for_answers_and_takes_none_does_not_fill_our_memory() -> None:
+    client = enter()
+    for _ in range(100):
+        client.send(raw.frame(b"x" * 125, raw.PING) * 500)
+    assert client.connection.stream.pending <= FRAME + FRAMES * 127
+    client.take()
+    assert b"PONG\r\n" == raw.text(client.ask(raw.frame(b"PING\r\n")))
 
 
 # ----------------------------------------------------------------------------------- compression
