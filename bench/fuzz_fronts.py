@@ -12,7 +12,16 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from bench.fuzz_parts import BrokenPromiseError, Ear, Front, drained, lazily, raises_only, same
+from bench.fuzz_parts import (
+    BrokenPromiseError,
+    Ear,
+    Front,
+    drained,
+    lazily,
+    raises_only,
+    repeat_picks,
+    same,
+)
 from bench.fuzz_websocket import CONVERSATIONS, FRAMES, Upgraded
 from broker.codec import CLIENT_DIALECT, Parser
 from broker.conf import ConfError, parse
@@ -115,6 +124,7 @@ class House:
 
     def _converse(self, pieces: Sequence[bytes]) -> bytes:
         before = self._held()
+        repeat_picks(self._server.plane)
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
         self._server.admit(ours, ("127.0.0.1", 1))
         self._reactor.settle()

@@ -9,6 +9,7 @@ from random import Random
 from typing import Protocol
 
 from bench.fuzz_mutate import cuts
+from broker.plane import DataPlane, PythonPlane
 
 
 class BrokenPromiseError(Exception):
@@ -99,6 +100,12 @@ def lazily(make: Callable[[], Converses]) -> Callable[[Sequence[bytes]], object]
         return made[0].converse(pieces)
 
     return converse
+
+
+def repeat_picks(plane: DataPlane) -> None:
+    """See that the same members of queue groups are picked in the next conversation as in this."""
+    assert isinstance(plane, PythonPlane)
+    plane._random = Random(1).random
 
 
 def drained(sock: object) -> bytes:

@@ -1,7 +1,9 @@
 """The WebSocket front of `bench.fuzz`: the upgrade, frames, fragments and compression.
 
 What a client hears is compared after the frames are taken off: how the broker cuts its output into
-frames may depend on how its input was cut, what is in them may not.
+frames may depend on how its input was cut, what is in them may not. One thing may: a message that
+inflates to too much is refused with what was inflated of it unread or read, by how it came. So of
+an end that is the client's fault it is compared that it came, not which fault was seen first.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 
-from bench.fuzz_parts import BrokenPromiseError, Ear, drained
+from bench.fuzz_parts import BrokenPromiseError, Ear, drained, repeat_picks
 from broker.blocks import WebsocketBlock
 from broker.config import Options
 from broker.server import Server
@@ -66,6 +68,7 @@ FRAMES = (
     b"Origin: http://y\r\n", b"Cookie: a=b\r\n", b"Connection: close\r\n", b"HTTP/1.0",
 )  # fmt: skip
 
+_GOODBYE = b"\x08\x03\xe8"
 _SWITCHED = b"HTTP/1.1 101"
 _REFUSAL = re.compile(rb"(HTTP/1\.1 [45]\d\d ).*", re.DOTALL)
 
@@ -83,6 +86,7 @@ class Upgraded:
         """Return what a client hears: the refusal, or the bytes and the other frames."""
         with self._ear:
             before = self._held()
+            repeat_picks(self._server.plane)
             heard = self._talk(pieces)
             self._ear.check()
             if self._held() != before:
@@ -124,15 +128,21 @@ class Upgraded:
 
 
 def _understood(data: bytes) -> tuple[bytes, list[bytes]]:
-    """What was said in frames, but for the INFO, which counts clients; and the other frames."""
+    """What was said in frames, but for the INFO, which counts clients; and the other frames, in
+    which 0 stands for every close that is the client's fault.
+    """
     said, others = bytearray(), []
     for opcode, payload in _frames(data):
         if opcode == 2:
             said += payload
         else:
             others.append(bytes([opcode]) + payload[: 2 if opcode == 8 else None])
+    unsaid: tuple[bytes, ...] = (b"INFO ",)
+    if others and others[-1][:1] == b"\x08" and others[-1] != _GOODBYE:
+        others[-1] = b"\x08\0\0"
+        unsaid = b"INFO ", b"-ERR "
     lines = bytes(said).split(b"\r\n")
-    return b"\r\n".join(line for line in lines if not line.startswith(b"INFO ")), others
+    return b"\r\n".join(line for line in lines if not line.startswith(unsaid)), others
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -30,7 +30,7 @@ from bench.output import figure_text, print_table
 
 #: What the broker is told. Small bounds are reached soon; short intervals make timers work.
 SETTINGS: dict[str, Any] = {
-    "flow_capacity": 256,
+    "flow_capacity": 64,
     "closed_ring": 200,
     "max_payload": 64 * 1024,
     "max_pending": 512 * 1024,
