@@ -438,8 +438,10 @@ class Connection(Client):
     # --- log lines ------------------------------------------------------------------------------
 
     def log(self, level: int, text: str) -> None:
-        """Log a line about this connection, with its label in front."""
-        if logger.isEnabledFor(level):
+        """Log a line about this connection, with its label in front; one of its kind in a while."""
+        if level > logging.DEBUG:
+            self.owner.complaints.say(level, self.label, text)
+        elif logger.isEnabledFor(level):
             logger.log(level, "%s - %s", self.label(), text)
 
     def label(self) -> str:

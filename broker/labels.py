@@ -78,7 +78,8 @@ def explained(connection: Connection, reason: Closed) -> tuple[int, str] | None:
         waiting = f"with {connection.stream.pending} total bytes"
         return logging.INFO, f"Slow Consumer Detected: {limit} {waiting}."
     if failure is not None:
-        return logging.ERROR, str(failure)
+        name, detail = (failure.error.text or b"").decode(), str(failure)
+        return logging.ERROR, f"{name}: {detail}" if name and name != detail else detail
     if reason in (Closed.SERVER_SHUTDOWN, Closed.KICKED):
         return None
     return logging.ERROR, reason.value

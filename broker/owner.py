@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.handshake import ServerInfo
@@ -43,6 +44,7 @@ class Owner(Protocol):
     #: The certificates, where there is TLS; replaced as a whole by a reload.
     tls: ServerContext | None
     ingress: Meters
+    complaints: Complaints
     observer: Observers
     workers: Workers
     #: There only while somebody looks at what it counts.

@@ -39,6 +39,7 @@ from broker import __version__, codec, wills
 from broker.accounts import Accounts
 from broker.auth import accounts_of, issues_of, make_authenticator
 from broker.census import Census
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.connection import Connection
 from broker.doorman import Doorman
@@ -130,6 +131,7 @@ class Server:
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
+        self.complaints = Complaints(reactor)
         self.observer = Observers()
         self.reread: Callable[[], object] = _no_file
         self._attentive = False
@@ -425,6 +427,7 @@ class Server:
     def _finish_closing(self) -> None:
         self._closed = True
         self._laggards.close()
+        self.complaints.settle()
         self.workers.close()
         if self._grace is not None:
             self._grace.cancel()

@@ -250,13 +250,17 @@ class Visitor(StreamHandler):
         if self._http.our_state is h11.MUST_CLOSE:
             stream.close()
         else:
+            self._request = None
             self._http.start_next_cycle()
 
     def _refuse(self, stream: Stream, error: h11.RemoteProtocolError) -> None:
         # Where an answer is no longer possible (it was given, or is under way), closing must do.
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status = error.error_status_hint
-            self._send(stream, Page(status, TEXT, f"{status} {error}\n"), last=True)
+            page = f"{status} {error}\n"
+            # The body of a request may be wrong, too, and then it is known what was asked for.
+            bodiless = self._request is not None and self._request.method == b"HEAD"
+            self._send(stream, Page(status, TEXT, page), bodiless=bodiless, last=True)
         stream.close()
 
     def _send(

@@ -25,6 +25,7 @@ GOOD = Outcome(
     broker="ours",
     attack="test",
     undisturbed=CALM,
+    elsewhere=CALM,
     attacked=replace(CALM, p99=2.0),
     alive=True,
     memory_before=10 * MIB,
@@ -69,6 +70,12 @@ def test_of_several_rounds_the_median_ratio_counts() -> None:
     noisy = replace(GOOD, attacked=replace(CALM, p99=50.0))
     assert [] == judge(ATTACK, [GOOD, noisy, GOOD])
     assert 1 == len(judge(ATTACK, [noisy, GOOD, noisy]))
+
+
+def test_what_an_attack_on_another_broker_costs_as_well_is_not_ours() -> None:
+    crowded = replace(GOOD, elsewhere=replace(CALM, p99=9.0), attacked=replace(CALM, p99=17.0))
+    assert [] == judge(ATTACK, [crowded])
+    assert 1 == len(judge(ATTACK, [replace(crowded, attacked=replace(CALM, p99=19.0))]))
 
 
 def test_the_tally_misses_what_was_lost_and_what_came_twice_or_late() -> None:

@@ -132,6 +132,21 @@ def test_a_request_of_many_small_pieces_does_not_hold_up_a_turn(reactor: Virtual
     assert ["/y", "/x"] == house.asked
 
 
+@pytest.mark.parametrize("method", [b"HEAD", b"POST"])
+def test_a_body_that_is_wrong_is_refused_as_the_request_has_it(
+    reactor: VirtualReactor, method: bytes
+) -> None:
+    house = House(reactor)
+    visitor, theirs = house.come()
+    head = method + b" /y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    house.ask(theirs, head + b"1\r\nxyz\r\n")
+    answer, _, body = theirs.recv(10_000).partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert (method == b"POST") == bool(body)
+    assert visitor.stream.closed
+    assert 0 == reactor.stats().errors
+
+
 def test_who_has_asked_all_it_wanted_gets_its_answers_before_the_end(
     reactor: VirtualReactor,
 ) -> None:
