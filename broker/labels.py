@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from broker.auth import accused, label_of
 from broker.errors import Closed
 from broker.handshake import ConnectOptions
-from broker.identity import Credentials
+from broker.identity import Credentials, Identity
 from broker.snapshots import ConnectionInfo, SubscriptionInfo
 from broker.switchboard import Subscription
 from broker.tlscontext import described, names, peers
@@ -29,6 +29,9 @@ __all__ = ["credentials", "explained", "label", "record"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
+
+# Who has not logged in is in no account, not even in that of all.
+_NOBODY = Identity(account="")
 
 
 def label(connection: Connection) -> str:
@@ -97,6 +100,7 @@ def record(
     session, link, stream = connection.session, connection.link, connection.stream
     tls = stream.tls
     version, cipher = described(tls.object) if tls is not None and tls.secure else ("", "")
+    identity = session.identity or _NOBODY
     return ConnectionInfo(
         cid=connection.cid,
         ip=connection.ip,
@@ -113,8 +117,11 @@ def record(
         name=session.options.name,
         lang=session.options.lang,
         version=session.options.version,
-        user="" if session.identity is None else session.identity.shown,
-        account="" if session.identity is None else session.identity.account,
+        user=identity.shown,
+        account=identity.account,
+        jwt_issuer=identity.issuer,
+        tags=identity.tags,
+        account_name=identity.account_name,
         nkey=session.options.nkey,
         subscription_list=tuple(map(_subscription, listed)),
         type=_TYPES[connection.kind],
