@@ -37,7 +37,7 @@ from broker.identity import Answer, Authenticator, Credentials, Identity
 from broker.plane import DataPlane, Link
 from broker.switchboard import Switchboard
 
-__all__ = ["Admission", "Wire"]
+__all__ = ["Admission", "Wire", "most_payload"]
 
 # What a client can also give in cookies, before its CONNECT.
 _COOKIES = ("jwt", "user", "password", "auth_token")
@@ -237,8 +237,7 @@ class Admission:
 
     def max_payload(self) -> int:
         """How large a message may be; 0: as large as it likes."""
-        own = self.identity.max_payload if self.identity is not None else 0
-        return _least(own, self._limits.max_payload)
+        return most_payload(self.identity, self._limits)
 
     def may_subscribe(self) -> bool:
         """Whether the client may have one more subscription."""
@@ -250,6 +249,12 @@ class Admission:
 def _to_a_stranger(answer: Answer) -> Answer:
     """An answer as it is given at a login, which says no more than that it failed."""
     return AUTHORIZATION_VIOLATION if answer is USER_REVOKED else answer
+
+
+def most_payload(identity: Identity | None, limits: Options) -> int:
+    """How large a message of such a client may be; 0: as large as it likes."""
+    own = identity.max_payload if identity is not None else 0
+    return _least(own, limits.max_payload)
 
 
 def _least(*limits: int) -> int:

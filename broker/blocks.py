@@ -28,6 +28,7 @@ from broker.permissions import Permissions
 
 __all__ = [
     "DEFAULT_ACCOUNT",
+    "SYSTEM_ACCOUNT",
     "AccountBlock",
     "Export",
     "Import",
@@ -42,6 +43,9 @@ __all__ = [
 
 # nats-server's name for the account of clients that have none of their own; clients see it in INFO.
 DEFAULT_ACCOUNT = "$G"
+
+#: The system account where the configuration names no other.
+SYSTEM_ACCOUNT = "$SYS"
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ class MappingBlock:
 class AccountBlock:
     """One account: its users, what it shares with others, and its limits.
 
-    ``max_subscriptions`` below 0 allows none at all.
+    With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
+    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all.
     """
 
     name: str
@@ -193,6 +198,8 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    presence: bool = False
+    slow_consumer_notices: bool = False
 
 
 @dataclass(frozen=True)

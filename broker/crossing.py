@@ -11,6 +11,7 @@ lets the message over. Everything else of the account goes on without knowing.
   `ReplyHome` remembers where the answer must go. A service that an account imports may be exported
   by it again.
 * A mapping: nothing crosses, but the choice among its targets is made anew for each message.
+* What an account keeps for the broker itself: nothing crosses, but clients' messages are judged.
 
 An import holds if the other account exports the same subject or, without such an export, a wider
 one, to everybody or to this one. One that does not hold is a complaint, not an error: with tokens,
@@ -41,6 +42,7 @@ from broker.accounts import Account
 from broker.blocks import Export, Import
 from broker.link import Link
 from broker.ops import Publish
+from broker.reserved import EVENTS
 from broker.subject import collides, covers
 from broker.taps import Message, Tap
 from broker.transform import Transform, compile, numbered, reversed_import
@@ -114,6 +116,17 @@ class Mapped(Crossing):
 
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """Nothing: the mapping was applied before."""
+        return 0
+
+
+class Kept(Crossing):
+    """Stands under what clients may not publish, so that their messages are judged."""
+
+    def __str__(self) -> str:
+        return "only the broker itself publishes here"
+
+    def meet(self, passage: Passage, carrier: Carrier) -> int:
+        """Nothing: who may not was refused before."""
         return 0
 
 
@@ -320,6 +333,8 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
         account.home = account.home or ReplyHome()
         for source in account.mapper.sources:
             account.crossings.insert(source, _MAPPED)
+        if account.keeps(EVENTS):
+            account.crossings.insert(EVENTS + b">", _KEPT)
         for tap in account.taps:
             account.crossings.insert(tap.filter, Overhear(tap))
     for account in accounts.values():
@@ -337,6 +352,7 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
 
 
 _MAPPED = Mapped()
+_KEPT = Kept()
 
 
 def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -> None:

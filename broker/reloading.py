@@ -79,8 +79,9 @@ def apply(server: Server, new: Options) -> list[str]:
         from broker.tlscontext import server_context
 
         websocket_tls = server_context(new.websocket.tls)
-    if changes.of("accounts", "mappings", "jwt"):
+    if changes.of("accounts", "mappings", "jwt", "presence", "slow_consumer_notices"):
         server.switchboard.configure(accounts, new.mappings)
+        server.attend()
 
     server.options, server.authenticator = new, authenticator
     server.change_certificates(tls, websocket_tls)

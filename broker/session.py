@@ -40,8 +40,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from broker import codec, errors, ops
-from broker.admission import Admission, Wire
+from broker import codec, errors, ops, wills
+from broker.admission import Admission, Wire, most_payload
+from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.errors import Closed, ProtocolError, WireError
@@ -60,10 +61,10 @@ __all__ = ["Session", "Wire"]
 # each of so many.
 OPERATION_BUDGET = 64
 
-_UNASKED = ConnectOptions()
+# Subscriptions ended at once for a client that starts anew; they may be very many.
+DROP_BUDGET = 256
 
-# nats-server's name for the system's account, where the configuration gives it no other.
-_SYSTEM_ACCOUNT = "$SYS"
+_UNASKED = ConnectOptions()
 
 
 class Session:
@@ -167,7 +168,7 @@ class Session:
 
     def send_info(self, account: str = "") -> None:
         """Queues an INFO; with `account` it is the one that follows the first PING.  O(1)."""
-        system = self._limits.system_account or _SYSTEM_ACCOUNT
+        system = self._limits.system_account or SYSTEM_ACCOUNT
         # Where there is a guest, only the greeting is silent about that one may log in.
         self._send_info(
             account,
@@ -364,12 +365,18 @@ class Session:
             return
         self.options = self._admission.collect(options)
         self._admission.identity = None
-        if self._connected:
-            # Whoever says CONNECT again starts anew; what was subscribed before the first one
-            # stays.
-            self._switchboard.drop(self.link)
         self.waiting = True
-        self._admission.ask(self.answered)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Asks who the client is; of one that says CONNECT again, when its subscriptions are gone.
+
+        What was subscribed before the first CONNECT stays.
+        """
+        if self._connected and not self._switchboard.drop(self.link, DROP_BUDGET):
+            self._wire.delay(0.0, self._ask)
+        else:
+            self._admission.ask(self.answered)
 
     def answered(self, answer: Answer) -> None:
         """Takes what the authenticator said; after a question to the wire, call `resume` next."""
@@ -404,6 +411,12 @@ class Session:
             self._admit(answer)
 
     def _admit(self, identity: Identity) -> None:
+        most = most_payload(identity, self._limits)
+        unwilling = wills.refusal(self._switchboard, identity, self.options.will, most)
+        if unwilling is not None:
+            self._report(unwilling)
+            if unwilling.fatal:
+                return
         error = self._admission.let_in(identity)
         if error is not None:
             self._report(error)
