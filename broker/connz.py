@@ -270,7 +270,9 @@ def _optional(info: ConnectionInfo, query: ConnzQuery) -> dict[str, Any]:
     if query.auth:
         fields["issuer_key"] = info.jwt_issuer
         # Of the closed ones nats-server shows no tag for the global account.
-        fields["name_tag"] = info.account if info.stop is None else special
+        account = info.account if info.stop is None else special
+        fields["name_tag"] = info.account_name or account
+        fields["tags"] = list(info.tags)
     return fields
 
 

@@ -51,7 +51,8 @@ class Identity:
     ``expires`` is when it must be gone, in seconds since the epoch (None: never), and ``farewell``
     what it is told then. ``shown`` is its user as the monitoring pages may show it, and so never a
     secret, not even a token. Limits that are 0 or None leave those of the server in force;
-    ``max_subscriptions`` below 0 allows none at all.
+    ``max_subscriptions`` below 0 allows none at all. ``issuer``, ``tags`` and ``account_name`` are
+    what a user's JWT says further; the monitoring pages show them.
     """
 
     account: str = DEFAULT_ACCOUNT
@@ -63,6 +64,9 @@ class Identity:
     max_subscriptions: int = 0
     max_payload: int = 0
     farewell: WireError = USER_EXPIRED
+    issuer: str = ""
+    tags: tuple[str, ...] = ()
+    account_name: str = ""
 
 
 #: An identity, or how the client is refused.

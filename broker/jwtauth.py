@@ -134,6 +134,9 @@ class JwtUsers:
             max_subscriptions=_lesser(limit(rights, "subs", absent), block.max_subscriptions),
             max_payload=_lesser(limit(rights, "payload", absent), block.max_payload),
             farewell=farewell,
+            issuer=user.issuer,
+            tags=user.tags,
+            account_name=account.claims.name,
         )
 
 

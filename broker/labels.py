@@ -19,7 +19,7 @@ from broker.codec import count_messages
 from broker.errors import Closed
 from broker.gotime import nanoseconds, timestamp
 from broker.handshake import ConnectOptions
-from broker.identity import Credentials
+from broker.identity import Credentials, Identity
 from broker.snapshots import ConnectionInfo, SubscriptionInfo
 from broker.switchboard import Subscription
 from broker.tlscontext import described, names, peers
@@ -135,6 +135,7 @@ def record(
     session, link, stream = connection.session, connection.link, connection.stream
     tls = stream.tls
     version, cipher = described(tls.object) if tls is not None and tls.secure else ("", "")
+    identity = session.identity or Identity(account="", shown=_claimed(session.options))
     return ConnectionInfo(
         cid=connection.cid,
         ip=connection.ip,
@@ -151,8 +152,11 @@ def record(
         name=session.options.name,
         lang=session.options.lang,
         version=session.options.version,
-        user=_claimed(session.options) if session.identity is None else session.identity.shown,
-        account="" if session.identity is None else session.identity.account,
+        user=identity.shown,
+        account=identity.account,
+        jwt_issuer=identity.issuer,
+        tags=identity.tags,
+        account_name=identity.account_name,
         nkey=session.options.nkey,
         subscription_list=tuple(map(_subscription, listed)),
         type=_TYPES[connection.kind],

@@ -50,7 +50,6 @@ class Renewal:
         server = self._server
         wall = server.wall(server.reactor.now())
         accounts = accounts_of(server.options, server.authenticator, wall)
-        server.before_input()
         server.switchboard.configure(accounts, server.options.mappings)
         self.look()
 

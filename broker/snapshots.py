@@ -51,7 +51,7 @@ class ConnectionInfo:
     ``kind`` and ``type`` say what is connected and by which protocol, in the words of nats-server's
     pages. The ``tls`` fields are empty without TLS; ``tls_peer`` are the subjects of the
     certificates that the client showed. ``nkey`` is public, ``jwt_issuer`` the key that signed the
-    user's JWT.
+    user's JWT, ``tags`` stand in it, and ``account_name`` in that of its account.
     """
 
     cid: int
@@ -80,6 +80,8 @@ class ConnectionInfo:
     tls_cipher: str = ""
     tls_peer: tuple[str, ...] = ()
     jwt_issuer: str = ""
+    tags: tuple[str, ...] = ()
+    account_name: str = ""
     nkey: str = ""
 
     def info(self, *, subscriptions: bool = False) -> ConnectionInfo:

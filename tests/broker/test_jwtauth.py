@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from broker.permissions import Permissions, Responses, Rules
 from tests.support.jwts import ACCOUNT, OPERATOR, UNLIMITED, USER, Signer, account, block, user
 
 NONCE = "nonce"
-WELCOME = Identity(account=ACCOUNT.key, user=USER.key, shown=USER.key)
 OTHER = Signer("A", 7)
+WELCOME = Identity(account=ACCOUNT.key, user=USER.key, shown=USER.key, issuer=ACCOUNT.key)
+BY_OTHER = replace(WELCOME, issuer=OTHER.key)
 WALL = 2000.0
 
 
@@ -92,7 +94,7 @@ def test_an_account_with_faults_lets_nobody_in_and_the_log_tells_why() -> None:
 )
 def test_a_signing_key_of_the_account_may_sign_users_in_its_name(nats: Any) -> None:
     token = user({"issuer_account": ACCOUNT.key}, by=OTHER)
-    assert WELCOME == ask(token, block(account(nats)))
+    assert BY_OTHER == ask(token, block(account(nats)))
     assert AUTHORIZATION_VIOLATION == ask(token)
 
 
@@ -105,7 +107,7 @@ def test_a_strict_operator_wants_signing_keys_used_on_all_floors() -> None:
     signer = Signer("O", 8)
     operator = {"signing_keys": [signer.key], "strict_signing_key_usage": True}
     settings = block(account({"signing_keys": [OTHER.key]}, by=signer), operator)
-    assert WELCOME == ask(user({"issuer_account": ACCOUNT.key}, by=OTHER), settings)
+    assert BY_OTHER == ask(user({"issuer_account": ACCOUNT.key}, by=OTHER), settings)
     assert AUTHORIZATION_VIOLATION == ask(user(), settings)
     with pytest.raises(ValueError, match="not signed by an operator"):
         JwtUsers(block(account(), operator))
@@ -226,7 +228,7 @@ def test_a_user_of_a_scoped_key_has_the_rights_of_its_template() -> None:
 def test_the_template_says_whether_a_bearer_will_do_and_where_from() -> None:
     token = OTHER.vouch("user", USER.key, {"issuer_account": ACCOUNT.key})
     settings = block(scoped({"bearer_token": True, "src": ["10.0.0.0/8"]}))
-    assert WELCOME == ask(token, settings, sig="")
+    assert BY_OTHER == ask(token, settings, sig="")
     assert AUTHORIZATION_VIOLATION == ask(token, settings, sig="", ip="11.1.1.1")
     assert AUTHORIZATION_VIOLATION == ask(token, block(scoped({})), sig="")
 
@@ -247,6 +249,11 @@ def test_a_denial_that_cannot_be_filled_in_keeps_the_user_out() -> None:
 
 
 # --- what the tokens grant
+
+
+def test_the_monitoring_pages_may_show_who_signed_and_what_it_is_called() -> None:
+    answer = ask(user({"tags": ["a:b"]}, name="ann"), block(account(name="school")))
+    assert replace(WELCOME, tags=("a:b",), account_name="school") == answer
 
 
 def test_permissions_and_limits_come_with_the_token() -> None:

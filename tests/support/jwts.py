@@ -82,9 +82,9 @@ def activation(
     return by.vouch("activation", subject, nats, **body)
 
 
-def configuration(tokens: Mapping[str, str]) -> str:
-    """A configuration file with one operator, and with accounts by their keys."""
-    operator = OPERATOR.vouch("operator", OPERATOR.key)
+def configuration(tokens: Mapping[str, str], claims: Any = None) -> str:
+    """A configuration file with one operator of these claims, and with accounts by their keys."""
+    operator = OPERATOR.vouch("operator", OPERATOR.key, claims)
     preload = "".join(f'  {key}: "{token}"\n' for key, token in tokens.items())
     return f'operator: "{operator}"\nresolver: MEMORY\nresolver_preload: {{\n{preload}}}\n'
 

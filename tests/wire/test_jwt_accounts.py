@@ -5,6 +5,7 @@ Each test is played against both, from one configuration.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -39,8 +40,8 @@ class House:
         self._real: ServerProcess | None = None
         self._ours: Broker | None = None
 
-    def open(self, tokens: Mapping[str, str]) -> None:
-        self._file.write_text(jwts.configuration(tokens))
+    def open(self, tokens: Mapping[str, str], operator: Any = None) -> None:
+        self._file.write_text(jwts.configuration(tokens, operator))
         if self.name == "ours":
             self._ours = self._stack.enter_context(Broker(config=self._file, port=0))
             self.port = self._ours.port
@@ -343,3 +344,15 @@ def test_an_account_that_comes_later_lets_its_users_in(house: House) -> None:
     assert VIOLATION == end(house.dial(ANN, user(ANN, A)))
     house.change({A.key: account(A), B.key: account(B)})
     assert PONG == ask(house.dial(ANN, user(ANN, A)))
+
+
+def test_the_operator_names_the_systems_account(house: House) -> None:
+    house.open({A.key: account(A), B.key: account(B)}, {"system_account": A.key})
+    ann = house.dial(ANN, user(ANN, A))
+    subject = f"$SYS.ACCOUNT.{B.key}.CONNECT"
+    assert PONG == ask(ann, f"SUB {subject} 1\r\n".encode())
+    assert PONG == ask(house.dial(BOB, user(BOB, B)))
+    line, _, event = (ann.read_frame() or b"").partition(b"\r\n")
+    assert line.startswith(f"MSG {subject} 1 ".encode())
+    client = json.loads(event)["client"]
+    assert (B.key, BOB.key) == (client["acc"], client["user"])
