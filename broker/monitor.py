@@ -39,13 +39,6 @@ UNREAD_LIMIT = 64 * 1024
 #: Seconds without a byte either way after which a visitor is shown out.
 IDLE_TIMEOUT = 60.0
 
-#: A page of ours may run its own script and ask this monitor, and nothing else: what a client chose
-#: to call itself must not become a program in the browser of whoever looks at it.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
-)
-
 
 class Monitor:
     """Listens from the moment it is made until `close`. Raises OSError if it cannot.
@@ -179,7 +172,7 @@ class Visitor(StreamHandler):
         if page.content_type == JSON:
             headers.insert(0, ("Access-Control-Allow-Origin", "*"))
         elif page.content_type == HTML:
-            headers.insert(0, ("Content-Security-Policy", _POLICY))
+            headers.insert(0, ("Content-Security-Policy", page.policy))
         if last:
             headers.append(("Connection", "close"))
         events: list[h11.Event] = [h11.Response(status_code=page.status, headers=headers)]
