@@ -85,7 +85,7 @@ form("subscribe", async () => {
   const open = await connected();
   if (!open) return;
   subscribed.add({subject, queue, sid: open.subscribe(subject, queue), count: 0});
-  at("s-subject").value = ""; at("s-subject").focus();
+  if (at("s-subject").value.trim() === subject) at("s-subject").value = "";  // and not what was typed meanwhile
   chips();
 });
 form("send", async (event) => {

@@ -81,9 +81,9 @@ class Wire {
     this.need = 0;
     for (let end; (end = all.indexOf(10, from)) >= 0;) {
       const words = new TextDecoder().decode(all.subarray(from, end)).trim();
-      const size = /^H?MSG /i.test(words) ? Number(words.slice(words.lastIndexOf(" ") + 1)) : -1;
+      const size = Number(/^H?MSG .* (\d+)$/i.exec(words)?.[1] ?? -1);
       if (size >= 0 && end + 1 + size + 2 > all.length) { this.need = end + 1 + size + 2 - from; break; }
-      this.operation(words, all.subarray(end + 1, end + 1 + Math.max(size, 0)));
+      this.operation(words, size < 0 ? null : all.subarray(end + 1, end + 1 + size));
       from = end + 1 + (size < 0 ? 0 : size + 2);
     }
     this.parts = from < all.length ? [all.slice(from)] : [];
@@ -93,7 +93,7 @@ class Wire {
     const space = words.search(/\s|$/), verb = words.slice(0, space).toUpperCase(), rest = words.slice(space).trim();
     this.complaint = verb === "-ERR" ? rest.replace(/^'|'$/g, "") : "";
     if (verb === "PING") this.send("PONG\r\n");
-    else if (verb === "MSG" || verb === "HMSG") this.message(rest.split(/\s+/), payload, verb === "HMSG");
+    else if (payload) this.message(rest.split(/\s+/), payload, verb === "HMSG");
     else if (verb === "INFO") this.greet(JSON.parse(rest));
     else if (verb === "PONG") { if (!this.open) { this.open = true; this.on.opened(this.info); } }
     else if (verb === "-ERR") this.on.error(this.complaint);

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.browser import chromium
 from tests.browser.classroom import Background, background
+
+#: Milliseconds for what takes a few of them: machines that test have much else to do.
+PATIENCE = 15_000
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Visit:
@@ -56,7 +61,7 @@ def browser() -> Iterator[Browser]:
 def visit(browser: Browser) -> Iterator[Visit]:
     width, height = chromium.WIDTHS["desk"]
     context = browser.new_context(viewport={"width": width, "height": height})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     visit = Visit(context.new_page())
     yield visit
     context.close()

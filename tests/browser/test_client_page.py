@@ -34,7 +34,7 @@ def origin() -> Iterator[str]:
     contents = {
         "/": ("text/html", _PAGE),
         "/page.js": ("text/javascript", _SCRIPT.read_bytes()),
-        "/nats-core.js": ("text/javascript", npm.bundle()),
+        "/nats-core.js": ("text/javascript", npm.client()),
     }
 
     class Handler(BaseHTTPRequestHandler):
