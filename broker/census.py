@@ -107,4 +107,5 @@ class Census:
             slow_consumers=self.slow,
             stale_connections=self.stale,
             flows=len(server.plane.flows),
+            websocket_port=server.websocket_port or 0,
         )

@@ -21,7 +21,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from importlib.resources import files
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -30,6 +29,7 @@ from broker.accountz import accountz, accstatz
 from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.connz import ConnzQuery, Row, connz
+from broker.dashboard import dashboard
 from broker.flowz import FlowzQuery, flowz
 from broker.logs import logger
 from broker.metrics import CONTENT_TYPE, Scrape, exposition
@@ -118,13 +118,18 @@ class Source(Protocol):
 
 
 class Page:
-    """One answer before it becomes HTTP: status, content type, body."""
+    """One answer before it becomes HTTP: status, content type, body; and of what is HTML, the
+    security policy, which allows nothing unless the page needs it.
+    """
 
-    __slots__ = ("body", "content_type", "status")
+    __slots__ = ("body", "content_type", "policy", "status")
 
-    def __init__(self, status: int, content_type: str, body: str) -> None:
+    def __init__(
+        self, status: int, content_type: str, body: str, policy: str = "default-src 'none'"
+    ) -> None:
         self.status = status
         self.content_type = content_type
+        self.policy = policy
         self.body = body.encode("utf-8", "replace")
 
 
@@ -259,7 +264,8 @@ class Pages:
     # --- our own ----------------------------------------------------------------------------------
 
     def _dashboard(self, parameters: _Parameters) -> Page:
-        return Page(200, HTML, (files("broker") / "pages" / "dashboard.html").read_text("utf-8"))
+        text, policy = dashboard()
+        return Page(200, HTML, text, policy)
 
     def _metrics(self, parameters: _Parameters) -> Page:
         source, plane = self._source, self._source.plane

@@ -444,6 +444,11 @@ class Server:
         return self._doors.http_port
 
     @property
+    def websocket_port(self) -> int | None:
+        """The port of the door for WebSockets, or None if there is none. Raises nothing."""
+        return self._doors.websocket_port
+
+    @property
     def urls(self) -> Mapping[str, Sequence[str]]:
         """Where it listens, as URLs: of kind ``nats``, ``monitoring`` and ``websocket``."""
         return self._doors.urls

@@ -136,6 +136,7 @@ class BrokerStats:
     slow_consumers: int
     stale_connections: int
     flows: int
+    websocket_port: int = 0
 
 
 @dataclass(frozen=True)

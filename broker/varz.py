@@ -132,19 +132,19 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "gateway": {},
         "leaf": {},
         "mqtt": {},
-        "websocket": _websocket(options.websocket),
+        "websocket": _websocket(options.websocket, stats.websocket_port),
         "jetstream": {},
         **({} if options.tls is None else {"tls_timeout": options.tls.timeout}),
         "write_deadline": nanoseconds(options.write_deadline),
     }
 
 
-def _websocket(block: WebsocketBlock | None) -> dict[str, Any]:
+def _websocket(block: WebsocketBlock | None, port: int) -> dict[str, Any]:
     if block is None:
         return {}
     fields: dict[str, Any] = {
         "host": block.host,
-        "port": max(block.port, 0),
+        "port": port,
         "no_auth_user": block.no_auth_user,
         "handshake_timeout": nanoseconds(block.handshake_timeout),
         "no_tls": block.no_tls,

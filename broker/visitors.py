@@ -54,13 +54,6 @@ LOOK = 1.0
 #: Pieces of a request that are read in one go: the body of one may come in very small chunks.
 PIECES = 32
 
-#: A page of ours may run its own script and ask this monitor, and nothing else: what a client chose
-#: to call itself must not become a program in the browser of whoever looks at it.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
-)
-
 
 class Visitors:
     """All of them. ``answer`` makes the page for a path with an optional query string."""
@@ -274,7 +267,7 @@ class Visitor(StreamHandler):
         if page.content_type == JSON:
             headers.insert(0, ("Access-Control-Allow-Origin", "*"))
         elif page.content_type == HTML:
-            headers.insert(0, ("Content-Security-Policy", _POLICY))
+            headers.insert(0, ("Content-Security-Policy", page.policy))
         if last:
             headers.append(("Connection", "close"))
         events: list[h11.Event] = [h11.Response(status_code=page.status, headers=headers)]
