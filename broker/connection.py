@@ -37,7 +37,7 @@ from broker.codec import err_line
 from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
-from broker.labels import credentials, explained, label, record, undelivered
+from broker.labels import credentials, explained, label, record, refused, undelivered
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.owner import Owner
@@ -277,7 +277,7 @@ class Connection(Client):
         if (line := explained(self, reason)) is not None:
             self.log(*line)
         if reason in _UNKNOWN:
-            self.owner.observer.auth_failed(self.info())
+            self.owner.observer.auth_failed(refused(self, reason))
         ending = self._ending(reason.value)
         if reason in SLOW:
             messages = undelivered(self, b"".join(self.link.take_output()))

@@ -13,8 +13,9 @@ lets the message over. Everything else of the account goes on without knowing.
 * Nothing, but each message is looked at: where a mapping chooses anew for each, where only the
   broker itself may publish, and where `traceparent` headers may ask for a trace.
 
-An import holds if the other account exports a wider or the same subject, to everybody or to this
-one. One that does not hold is a complaint, not an error: with tokens, accounts come and go.
+An import holds if the other account exports the same subject or, without such an export, a wider
+one, to everybody or to this one. One that does not hold is a complaint, not an error: with tokens,
+accounts come and go.
 
 Invariants: a request passes at most `MAX_DEPTH` accounts, and imports that form a cycle are
 refused; a way home is forgotten after one answer, or (services that answer in streams) after
@@ -32,7 +33,7 @@ from __future__ import annotations
 import json
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -58,6 +59,7 @@ __all__ = [
     "Crossing",
     "Passage",
     "ReplyHome",
+    "export_for",
     "link_up",
 ]
 
@@ -405,12 +407,32 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:
-    for export in exporter.block.exports if exporter.block else ():
-        fits = export.service == wanted.service and covers(export.subject, wanted.subject)
-        if fits and (export.accounts is None or account.name in export.accounts):
+    exports = exporter.block.exports if exporter.block else ()
+    export = export_for(exports, wanted)
+    if export is None or not _is_open(export, account.name, wanted):
+        kind = "service" if wanted.service else "stream"
+        raise ValueError(f"{kind} import not authorized")
+    return export
+
+
+def export_for(exports: Sequence[Export], wanted: Import) -> Export | None:
+    """The export that `wanted` is an import of: the one of its very subject, else the first that
+    covers it.  O(exports).
+    """
+    alike = [export for export in exports if export.service == wanted.service]
+    for export in alike:
+        if export.subject == wanted.subject:
             return export
-    kind = "service" if wanted.service else "stream"
-    raise ValueError(f"{kind} import not authorized")
+    return next((export for export in alike if covers(export.subject, wanted.subject)), None)
+
+
+def _is_open(export: Export, importer: str, wanted: Import) -> bool:
+    if export.position:
+        tokens = wanted.subject.split(b".")
+        return export.position <= len(tokens) and tokens[export.position - 1] == importer.encode()
+    if export.token:
+        return wanted.activated
+    return export.accounts is None or importer in export.accounts
 
 
 def _leads_to(

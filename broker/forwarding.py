@@ -39,6 +39,7 @@ from broker.ops import Publish
 from broker.permissions import PublishGate
 from broker.plane import DataPlane
 from broker.replies import Replies
+from broker.reserved import SYSTEM
 from broker.taps import Message, Tap
 from broker.trie import join_patterns
 
@@ -69,6 +70,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     left_out: list[Subscription] = []
     ask = False
     for one in found.values:
+        if one.link.deaf:
+            continue  # it is gone, or about to go
         if one.withheld is not None:
             withheld = one.withheld.resolve(subject)
             patterns.add(withheld.pattern)
@@ -81,11 +84,11 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
         else:
             plain.append(one)
     crossings: list[Crossing] = []
-    for trie in (account.crossings, account.everywhere):
-        if trie:
-            met = trie.resolve(subject)
-            patterns.add(met.pattern)
-            crossings += met.values
+    for met in account.met(subject):
+        patterns.add(met.pattern)
+        crossings += met.values
+    if subject.startswith(SYSTEM):
+        patterns.add(b"")  # no flow is ever looked up for it
     if zone.gate is not None:
         allowed, pattern = zone.gate.look(subject)
         patterns.add(pattern if allowed else b"")  # who has no flow is judged each time

@@ -19,7 +19,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from broker.errors import BAD_ARGUMENTS, ProtocolError
+from broker.errors import (
+    AUTHORIZATION_VIOLATION,
+    BAD_ARGUMENTS,
+    BAD_CLIENT_PROTOCOL,
+    NO_RESPONDERS_NEEDS_HEADERS,
+    ProtocolError,
+    WireError,
+)
 
 __all__ = [
     "COMPATIBLE_VERSION",
@@ -28,6 +35,7 @@ __all__ = [
     "advertised",
     "check_info",
     "make_nonce",
+    "misfit",
     "parse_connect",
 ]
 
@@ -267,6 +275,17 @@ def _plain(value: object, depth: int = 2) -> object:
     if depth and isinstance(value, _Object):
         return {name: _plain(item, depth - 1) for name, item in value}
     return value
+
+
+def misfit(options: ConnectOptions) -> WireError | None:
+    """What is wrong with a CONNECT besides its credentials, in nats-server's order."""
+    if options.account or options.new_account:
+        return AUTHORIZATION_VIOLATION
+    if options.protocol not in (0, 1):
+        return BAD_CLIENT_PROTOCOL
+    if options.no_responders and not options.headers:
+        return NO_RESPONDERS_NEEDS_HEADERS
+    return None
 
 
 def check_info(text: bytes) -> None:
