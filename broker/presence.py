@@ -11,7 +11,7 @@ account has to want it: ``presence: true``, ``slow_consumer_notices: true``.
                           how many messages and bytes it does not get
 ========================  ===========================================================
 
-Payloads are JSON objects, described in docs/presence.md; they name no addresses and no secrets.
+Payloads are JSON objects, described in docs/observing.md; they name no addresses and no secrets.
 
 Invariants: in an account that wants any of it no client can publish below `$EVENT.`, so what is
 heard there is true. Each client that was told of as come is told of as gone, in the same account;

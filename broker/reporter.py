@@ -1,7 +1,7 @@
-"""Who speaks when the broker reports on a message: its name, its count of reports, its clock.
+"""Who speaks when the broker reports on a message: the same who tells of events, and knows clients.
 
-Neighbours: the `Witness` of `broker.msgtrace` that a server gives its switchboard. Loop thread
-only; O(1).
+Neighbours: the `Witness` of `broker.msgtrace` that a server gives its switchboard; the herald of
+`broker.sysservice` is asked who and when. Loop thread only; O(1).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from broker.link import Link
 
 if TYPE_CHECKING:
     from broker.server import Server
+    from broker.sysservice import SystemService
 
 __all__ = ["Reporter"]
 
@@ -21,24 +22,13 @@ __all__ = ["Reporter"]
 class Reporter:
     """Speaks for one server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, system: SystemService) -> None:
         self._server = server
-        self._sequence = 0
+        self._system = system
 
     def stamp(self) -> Mapping[str, object]:
-        """The server, as nats-server's events name one; each time with the next number."""
-        self._sequence += 1
-        server = self._server
-        return {
-            "name": server.name,
-            "host": server.info.host,
-            "id": server.server_id,
-            "ver": server.info.version,
-            "jetstream": False,
-            "flags": 0,
-            "seq": self._sequence,
-            "time": self.time(),
-        }
+        """The server, as its events name it; each time with the next number."""
+        return self._system.herald().stamp()
 
     def name(self, link: Link) -> str:
         """What a client called itself in its CONNECT."""

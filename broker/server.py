@@ -136,7 +136,9 @@ class Server:
         self.reread: Callable[[], object] = _no_file
         self._attentive = False
         self.info = self.make_info()
-        self.observer.add(SystemService(self))
+        system = SystemService(self)
+        self.observer.add(system)
+        self.switchboard.tracer.witness = Reporter(self, system)
 
         self._doors = Doors(reactor, self)
         self._streams: dict[int, Connection] = {}

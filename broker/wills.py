@@ -106,7 +106,10 @@ def refusal(
         will = read_will(given, max_payload)
     except ValueError as problem:
         return WireError(f"Invalid Will: {problem}".encode(), Closed.PROTOCOL_VIOLATION)
-    judged = _judged(board, identity, will)
+    try:
+        judged = _judged(board, identity, will)
+    except ValueError:  # permissions that are no filters, which keep the client out in any case
+        return None
     return judged if isinstance(judged, WireError) else None
 
 
