@@ -186,7 +186,8 @@ class AccountBlock:
     """One account: its users, what it shares with others, and its limits.
 
     With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
-    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all.
+    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all. ``title``
+    is what an account by JWT calls itself, as its name is a key.
     """
 
     name: str
@@ -198,6 +199,7 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    title: str = ""
     presence: bool = False
     slow_consumer_notices: bool = False
 
