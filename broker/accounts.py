@@ -239,6 +239,7 @@ class Account:
             block.exports if block else (),
             block.imports if block else (),
             block.mappings if block else (),
+            block.title if block else "",
         )
 
 

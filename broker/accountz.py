@@ -63,7 +63,7 @@ def _detail(info: AccountInfo, stats: BrokerStats, system: str) -> dict[str, Any
         "mappings": {_text(block.source): _targets(block) for block in info.mappings},
         "exports": [_export(export) for export in info.exports],
         "imports": [_import(imported) for imported in info.imports],
-        "name_tag": info.name,
+        "name_tag": info.title or info.name,
     }
     for name in ("is_system", "mappings", "exports", "imports"):
         if not fields[name]:
@@ -85,8 +85,12 @@ def _export(export: Export) -> dict[str, Any]:
         "subject": _text(export.subject),
         "type": "service" if export.service else "stream",
     }
+    if export.token:
+        fields["token_req"] = True
     if export.service:
         fields["response_type"] = _RESPONSES.get(export.response, export.response)
+    if export.position:
+        fields["account_token_position"] = export.position
     if export.accounts:
         fields["approved_accounts"] = list(export.accounts)
     return fields
@@ -125,7 +129,7 @@ def account_stat(info: AccountInfo) -> dict[str, Any]:
     """One account's traffic: a row of the page, and what the system account is told."""
     return {
         "acc": info.name,
-        "name": info.name,
+        "name": info.title or info.name,
         "conns": info.connections,
         "leafnodes": 0,
         # Those of the moment: clients and leaf nodes together.

@@ -219,7 +219,6 @@ class Admission:
             return [answer]
         before = self.identity
         ended = self._switchboard.move(self._link, answer.account, answer.permissions)
-        before = self.identity
         self._become(answer)
         if before is not None and before.account != answer.account:
             self._wire.authenticated(answer)

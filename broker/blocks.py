@@ -192,7 +192,8 @@ class AccountBlock:
     With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
     was too slow; see `broker.presence`. ``trace_destination`` is where `traceparent` headers have
     messages reported, ``trace_sampling`` of how many in a hundred; see `broker.msgtrace`.
-    ``max_subscriptions`` below 0 allows none at all.
+    ``max_subscriptions`` below 0 allows none at all. ``title`` is what an account
+    by JWT calls itself, as its name is a key.
     """
 
     name: str
@@ -204,6 +205,7 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    title: str = ""
     presence: bool = False
     slow_consumer_notices: bool = False
     trace_destination: bytes = b""

@@ -164,7 +164,8 @@ def _client(info: ConnectionInfo) -> Body:
         "rtt": nanoseconds(info.rtt) if ended else 0,
         "stop": "" if info.stop is None else timestamp(info.stop),
         "issuer_key": info.jwt_issuer,
-        "name_tag": account,
+        "name_tag": info.account_name or account,
+        "tags": list(info.tags),
         "kind": info.kind,
         "client_type": info.type,
     }
@@ -178,8 +179,10 @@ def user_info(identity: Identity | None, now: float) -> Body:
     fields: Body = {
         "user": identity.shown,
         "account": identity.account,
-        "account_name": identity.account,
+        "account_name": identity.account_name or identity.account,
     }
+    if identity.title:
+        fields["user_name"] = identity.title
     if identity.permissions != FREE:
         fields["permissions"] = _permissions(identity.permissions)
     if identity.expires is not None:

@@ -51,8 +51,9 @@ class Identity:
     ``expires`` is when it must be gone, in seconds since the epoch (None: never), and ``farewell``
     what it is told then. ``shown`` is its user as the monitoring pages may show it, and so never a
     secret, not even a token. Limits that are 0 or None leave those of the server in force;
-    ``max_subscriptions`` below 0 allows none at all. ``issuer``, ``tags`` and ``account_name`` are
-    what a user's JWT says further; the monitoring pages show them.
+    ``max_subscriptions`` below 0 allows none at all. ``issuer``, ``title``, ``tags`` and
+    ``account_name`` are what JWTs say further: who signed it, what the user is called, its labels,
+    what the account is called. The monitoring pages show them.
     """
 
     account: str = DEFAULT_ACCOUNT
@@ -65,6 +66,7 @@ class Identity:
     max_payload: int = 0
     farewell: WireError = USER_EXPIRED
     issuer: str = ""
+    title: str = ""
     tags: tuple[str, ...] = ()
     account_name: str = ""
 

@@ -87,6 +87,7 @@ def load(claims: Claims, *, strict: bool = False) -> Account:
         max_connections=max(0, number(limits, "conn", 0)),
         max_subscriptions=limit(limits, "subs", 0),
         max_payload=max(0, number(limits, "payload", 0)),
+        title=claims.name,
     )
     faults, activations = [], []
     for given, wanted in zip(imports, block.imports, strict=True):

@@ -135,6 +135,7 @@ class JwtUsers:
             max_payload=_lesser(limit(rights, "payload", absent), block.max_payload),
             farewell=farewell,
             issuer=user.issuer,
+            title=user.name,
             tags=user.tags,
             account_name=account.claims.name,
         )

@@ -55,6 +55,8 @@ _RIGHTS = (
     "allowed_connection_types",
 )
 
+_LISTS = ("allow", "deny")
+
 # What a tag that the user has not stands for: no subject holds it.
 _NOTHING = " "
 
@@ -62,14 +64,11 @@ _NOTHING = " "
 def is_bare(nats: Fields) -> bool:
     """Whether the token of a user claims no rights of its own."""
     rules = (part(nats, direction).get(key) for direction in ("pub", "sub") for key in _LISTS)
-    # An empty list is a claim, and no number, text or flag is none.
+    # An empty list is a claim; a 0, an empty text and a "no" are none.
     return all(value is None for value in rules) and all(
         nats.get(key) is None or (not nats[key] and not isinstance(nats[key], (list, dict)))
         for key in _RIGHTS
     )
-
-
-_LISTS = ("allow", "deny")
 
 
 def expanded(template: Fields, user: Claims, account: Claims) -> Fields:

@@ -94,7 +94,8 @@ class AccountInfo:
     """One account in numbers, and what it shares with others as it was configured.
 
     ``connections`` and ``subscriptions`` are those of the moment, the others totals since the
-    start. Messages and bytes count as in `ConnectionInfo`.
+    start. Messages and bytes count as in `ConnectionInfo`. ``title`` is what an account by JWT
+    calls itself.
     """
 
     name: str
@@ -109,6 +110,7 @@ class AccountInfo:
     exports: tuple[Export, ...] = ()
     imports: tuple[Import, ...] = ()
     mappings: tuple[MappingBlock, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,7 @@ def test_a_denial_that_cannot_be_filled_in_keeps_the_user_out() -> None:
 
 def test_the_monitoring_pages_may_show_who_signed_and_what_it_is_called() -> None:
     answer = ask(user({"tags": ["a:b"]}, name="ann"), block(account(name="school")))
-    assert replace(WELCOME, tags=("a:b",), account_name="school") == answer
+    assert replace(WELCOME, title="ann", tags=("a:b",), account_name="school") == answer
 
 
 def test_permissions_and_limits_come_with_the_token() -> None:

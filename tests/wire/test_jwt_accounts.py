@@ -356,3 +356,18 @@ def test_the_operator_names_the_systems_account(house: House) -> None:
     assert line.startswith(f"MSG {subject} 1 ".encode())
     client = json.loads(event)["client"]
     assert (B.key, BOB.key) == (client["acc"], client["user"])
+
+
+def test_a_user_may_ask_who_it_is(house: House) -> None:
+    own, other = account(A, name="school"), account(B)
+    house.open({A.key: own, B.key: other}, {"system_account": B.key})
+    ann = house.dial(ANN, user(ANN, A, name="ann"))
+    ann.send(b"SUB r 1\r\nPUB $SYS.REQ.USER.INFO r 0\r\n\r\n")
+    heard = ann.read_frame() or b""
+    expected = {
+        "user": ANN.key,
+        "account": A.key,
+        "account_name": "school",
+        "user_name": "ann",
+    }
+    assert expected == json.loads(heard[heard.index(b"{") :])["data"]
