@@ -28,6 +28,7 @@ from typing import Any
 from broker import files, signalling, systemd
 from broker.cli import PROGRAM, Request, UsageError, options_of, parse
 from broker.config import Options
+from broker.garbage import Garbage
 from broker.logs import Logging, configure, logger, reconfigure
 from broker.server import Server
 from reactor import Reactor
@@ -141,7 +142,8 @@ class Process:
             server.start()
             self._write_ports(server.options.ports_file_dir)
             systemd.notify(f"READY=1\nMAINPID={os.getpid()}")
-            self._reactor.run()
+            with contextlib.closing(Garbage(self._reactor)):
+                self._reactor.run()
         except (OSError, ValueError) as error:
             logger.critical("%s", error)
             return FAILED

@@ -27,7 +27,7 @@ from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
 from broker.flow import Delivery
 from broker.link import Link
 from broker.permissions import Permissions, PublishGate, Responses, Rules, SubscribeGate
-from broker.reserved import SYSTEM
+from broker.reserved import EVENTS, SYSTEM
 from broker.snapshots import AccountInfo
 from broker.taps import Tap
 from broker.transform import Mapper
@@ -151,6 +151,7 @@ class Account:
         self.block: AccountBlock | None = None
         self.gone = False
         self.trie: Trie[Subscription] = Trie()
+        self.leaving = 0  # how many of these are of links that are gone
         self.inner = Zone(inner, self, _ANYTHING, None)
         self.zones: dict[Rules, Zone] = {_ANYTHING: self.inner}
         self.mapper = Mapper()
@@ -171,6 +172,25 @@ class Account:
         """Whether its block allows no more links."""
         most = self.block.max_connections if self.block else 0
         return 0 < most <= len(self.members)
+
+    @property
+    def presence(self) -> bool:
+        """Whether its clients hear who comes and goes, and may leave a last will."""
+        return self.block is not None and self.block.presence
+
+    @property
+    def slow_consumer_notices(self) -> bool:
+        """Whether its clients hear who was too slow."""
+        return self.block is not None and self.block.slow_consumer_notices
+
+    def keeps(self, subject: bytes) -> bool:
+        """Whether only the broker itself may publish to `subject` here.  O(1)."""
+        return subject.startswith(EVENTS) and (self.presence or self.slow_consumer_notices)
+
+    def surplus(self) -> list[int]:
+        """The ids of the links beyond what its block allows, the newest.  O(links)."""
+        most = self.block.max_connections if self.block else 0
+        return sorted(self.members)[most:] if most else []
 
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""
@@ -203,7 +223,7 @@ class Account:
             self.name,
             len(self.members),
             self._entered,
-            len(self.trie),
+            len(self.trie) - self.leaving,
             *totals,
             self._slow,
             block.exports if block else (),

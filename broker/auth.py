@@ -15,8 +15,10 @@ secrets), unless one is a bcrypt hash.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from broker.blocks import (
     DEFAULT_ACCOUNT,
@@ -35,6 +37,9 @@ from broker.passwords import have_bcrypt, is_bcrypt, same
 from broker.permissions import FREE, Permissions
 from broker.users import Users, all_users
 
+if TYPE_CHECKING:
+    from broker.jwtauth import JwtUsers
+
 __all__ = [
     "DEFAULT_ACCOUNT",
     "REDACTED",
@@ -45,8 +50,10 @@ __all__ = [
     "OneUser",
     "accounts_of",
     "accused",
+    "issues_of",
     "label_of",
     "make_authenticator",
+    "next_change_of",
 ]
 
 #: What is shown of a token: it is all there is to know about its owner.
@@ -151,20 +158,49 @@ def make_authenticator(
     return _many(options, users)
 
 
-def accounts_of(options: Options) -> tuple[AccountBlock, ...]:
-    """The accounts that the options name, and those whose JWTs they hold.
-
-    Raises OptionsError for JWTs that cannot be believed or served. O(accounts).
+def accounts_of(
+    options: Options, authenticator: Authenticator, wall: float
+) -> tuple[AccountBlock, ...]:
+    """The accounts that the options name, and those whose JWTs the authenticator of these options
+    holds, as they are at that time; the global one, too, if anything is said of it. O(accounts).
     """
-    if options.jwt is None:
-        return options.accounts
-    _check_jwt(options, [])
-    from broker.jwtauth import account_blocks  # only where there is an operator
+    users = _jwt_users(options, authenticator)
+    blocks = options.accounts + (users.account_blocks(wall) if users is not None else ())
+    return _with_default(options, blocks)
 
-    try:
-        return options.accounts + account_blocks(options.jwt)
-    except ValueError as problem:
-        raise OptionsError("jwt", str(problem)) from None
+
+def next_change_of(options: Options, authenticator: Authenticator, wall: float) -> float | None:
+    """When `accounts_of` will be others, in seconds since the epoch; None if never."""
+    users = _jwt_users(options, authenticator)
+    return users.next_change(wall) if users is not None else None
+
+
+def issues_of(options: Options, authenticator: Authenticator) -> tuple[str, ...]:
+    """Lines for the log about accounts that are there and let nobody in."""
+    users = _jwt_users(options, authenticator)
+    return users.issues if users is not None else ()
+
+
+def _jwt_users(options: Options, authenticator: Authenticator) -> JwtUsers | None:
+    if options.jwt is None:
+        return None
+    from broker.jwtauth import JwtUsers  # only where there is an operator
+
+    return authenticator if isinstance(authenticator, JwtUsers) else None
+
+
+def _with_default(options: Options, blocks: tuple[AccountBlock, ...]) -> tuple[AccountBlock, ...]:
+    """With what the options say of the global account, which has no block in a file."""
+    if not options.presence and not options.slow_consumer_notices:
+        return blocks
+    others = tuple(block for block in blocks if block.name != DEFAULT_ACCOUNT)
+    given = next((block for block in blocks if block not in others), AccountBlock(DEFAULT_ACCOUNT))
+    default = dataclasses.replace(
+        given,
+        presence=given.presence or options.presence,
+        slow_consumer_notices=given.slow_consumer_notices or options.slow_consumer_notices,
+    )
+    return (default, *others)
 
 
 def _simple(options: Options) -> Authenticator:

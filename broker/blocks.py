@@ -130,8 +130,10 @@ class WebsocketBlock:
 class Export:
     """What an account offers to others: a service to ask, or a stream to hear.
 
-    ``accounts`` may import it (None: all). Of a service, ``response`` is ``single``, ``stream`` or
-    ``chunked``, and ``threshold`` for how many seconds an answer is waited for.
+    ``accounts`` may import it (None: all). With ``token`` only an import may that is ``activated``;
+    with a ``position``, counted from 1, only one that names its own account in that token of the
+    subject. Of a service, ``response`` is ``single``, ``stream`` or ``chunked``, and ``threshold``
+    for how many seconds an answer is waited for.
     """
 
     subject: bytes
@@ -139,6 +141,8 @@ class Export:
     accounts: tuple[str, ...] | None = None
     response: str = "single"
     threshold: float = 120.0
+    token: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,8 @@ class Import:
     """What an account takes from ``account``: its export of ``subject``.
 
     ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
-    at most one of them is given. ``share`` tells the service who asks.
+    at most one of them is given. ``share`` tells the service who asks. ``activated`` is that the
+    exporter has signed for it, where it must.
     """
 
     account: str
@@ -155,6 +160,7 @@ class Import:
     to: bytes = b""
     prefix: bytes = b""
     share: bool = False
+    activated: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,11 @@ class MappingBlock:
 
 @dataclass(frozen=True)
 class AccountBlock:
-    """One account: its users, what it shares with others, and its limits."""
+    """One account: its users, what it shares with others, and its limits.
+
+    With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
+    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all.
+    """
 
     name: str
     users: tuple[UserBlock, ...] = ()
@@ -188,6 +198,8 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    presence: bool = False
+    slow_consumer_notices: bool = False
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Owner(Protocol):
     def before_input(self) -> None:
         """Something is about to happen that may cause output."""
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
         """The session is over."""
 
     def gone(self, connection: Connection) -> None:

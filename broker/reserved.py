@@ -20,12 +20,15 @@ from broker import errors
 from broker.errors import WireError
 from broker.ops import Publish
 
-__all__ = ["QUEUE", "SYSTEM", "refusal"]
+__all__ = ["EVENTS", "QUEUE", "SYSTEM", "refusal"]
 
 QUEUE = b"_sys_"
 
 #: What is published below it asks the broker for something; see `broker.sysservice`.
 SYSTEM = b"$SYS."
+
+#: What begins like this comes from the broker alone, where an account has it tell of its clients.
+EVENTS = b"$EVENT."
 
 _SUBJECTS = ((b"_GR_.", True), (b"$GR.", True), (b"$NRG.", False))
 _REPLIES = ((b"$JS.ACK.", True), (b"_R_.", False), (b"_GR_.", True), (b"$GR.", True))

@@ -35,9 +35,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from broker import __version__, codec
+from broker import __version__, codec, wills
 from broker.accounts import Accounts
-from broker.auth import accounts_of, make_authenticator
+from broker.auth import accounts_of, issues_of, make_authenticator
 from broker.census import Census
 from broker.config import Options
 from broker.connection import Connection
@@ -54,6 +54,8 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.renewal import Renewal
+from broker.reserved import EVENTS
 from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
 from broker.switchboard import Switchboard
 from broker.sysservice import SystemService
@@ -114,9 +116,13 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
-        self.switchboard.describe = self._describe
+        self.census = Census(reactor, options.closed_ring)
         self.authenticator = make_authenticator(options)
+        accounts = accounts_of(options, self.authenticator, self.wall(reactor.now()))
+        self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
+        self.switchboard.describe = self._describe
+        self.switchboard.defer_by(reactor.call_soon)
+        self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None
         self.ingress = Meters(options.ingress)
@@ -124,7 +130,7 @@ class Server:
         self.workers = Workers(reactor)
         self.observer = Observers()
         self.reread: Callable[[], object] = _no_file
-        self.census = Census(reactor, options.closed_ring)
+        self._attentive = False
         self.info = self.make_info()
         self.observer.add(SystemService(self))
 
@@ -142,6 +148,7 @@ class Server:
         self._closed = False
         self._when_closed: list[Callable[[], object]] = []
         self._grace: Timer | None = None
+        self.attend()
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -156,6 +163,8 @@ class Server:
         options = self.options
         if options.config_file is not None:
             logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
+        for issue in issues_of(options, self.authenticator):
+            logger.warning("%s", issue)
         for complaint in self.switchboard.complaints:
             logger.error("%s", complaint)
 
@@ -174,6 +183,7 @@ class Server:
         self._doors.open()
         self.port = self._doors.port
         self.info = self.make_info()
+        self.renewal.look()
         logger.info("Server is ready")
 
     def make_info(self) -> ServerInfo:
@@ -193,6 +203,16 @@ class Server:
             tls_verify=tls is not None and (tls.verify or tls.verify_and_map),
             tls_available=tls is not None and optional,
         )
+
+    def attend(self) -> None:
+        """Tell clients of each other, if the present options want that anywhere. Idempotent."""
+        accounts = self.switchboard.accounts()
+        if self._attentive or not any(account.keeps(EVENTS) for account in accounts):
+            return
+        from broker.presence import Presence  # only where somebody wants it
+
+        self._attentive = True
+        self.observer.add(Presence(self))
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -217,11 +237,18 @@ class Server:
         if not refused:
             self.census.came(connection)
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
         """Count the end of a session, keep its record, and tell the observers."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
-        self.observer.ended(record, connection.session.identity is not None)
+        session = connection.session
+        self.observer.ended(record, session.identity is not None)
+        if session.options.will is not None and not self._closing:
+            self.before_input()
+            given, limit = session.options.will, self.options.max_payload
+            text = wills.publish(self.switchboard, session.identity, given, limit, record.reason)
+            if text:
+                connection.complain(text)
 
     def gone(self, connection: Connection) -> None:
         """Forget a connection whose stream has ended."""
@@ -369,6 +396,7 @@ class Server:
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
+        self.renewal.close()
         self.observer.closing()
         until = self.reactor.now() + DRAIN_GRACE
         # Before a deferred call of the next turn, every socket is looked at once more.
