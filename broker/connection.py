@@ -37,7 +37,7 @@ from broker.codec import count_messages, err_line
 from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
-from broker.labels import credentials, explained, label, record, refused
+from broker.labels import credentials, explained, label, record
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.owner import Owner
@@ -282,9 +282,9 @@ class Connection(Client):
         self.ending = reason
         if (line := explained(self, reason)) is not None:
             self.log(*line)
-        if reason in _UNKNOWN:
-            self.owner.observer.auth_failed(refused(self, reason))
         ending = self._ending(reason.value)
+        if reason in _UNKNOWN:
+            self.owner.observer.auth_failed(ending)
         if reason in SLOW:
             unsent = b"".join(self.link.take_output())
             self.stream.abort()
