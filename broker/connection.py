@@ -276,9 +276,7 @@ class Connection(Client):
     # --- as a session's wire --------------------------------------------------------------------
 
     def close(self, reason: Closed) -> None:
-        """End the connection, as the session wants it: after what is queued, unless that is the
-        trouble.
-        """
+        """End it as the session wants: after what is queued, unless that is the trouble."""
         self.ending = reason
         if (line := explained(self, reason)) is not None:
             self.log(*line)
