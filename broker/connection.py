@@ -37,7 +37,7 @@ from broker.codec import err_line
 from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
-from broker.labels import credentials, explained, label, record, refused, undelivered
+from broker.labels import credentials, explained, label, record, undelivered
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.owner import Owner
@@ -276,15 +276,13 @@ class Connection(Client):
     # --- as a session's wire --------------------------------------------------------------------
 
     def close(self, reason: Closed) -> None:
-        """End the connection, as the session wants it: after what is queued, unless that is the
-        trouble.
-        """
+        """End it as the session wants: after what is queued, unless that is the trouble."""
         self.ending = reason
         if (line := explained(self, reason)) is not None:
             self.log(*line)
-        if reason in _UNKNOWN:
-            self.owner.observer.auth_failed(refused(self, reason))
         ending = self._ending(reason.value)
+        if reason in _UNKNOWN:
+            self.owner.observer.auth_failed(ending)
         if reason in SLOW:
             messages = undelivered(self, b"".join(self.link.take_output()))
             self.stream.abort()

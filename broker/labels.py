@@ -27,15 +27,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = [
-    "credentials",
-    "explained",
-    "introduction",
-    "label",
-    "record",
-    "refused",
-    "undelivered",
-]
+__all__ = ["credentials", "explained", "introduction", "label", "record", "undelivered"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -95,12 +87,6 @@ def credentials(connection: Connection) -> Credentials:
         names=names(tls.object) if tls is not None and tls.secure else (),
         wall=owner.wall(owner.reactor.now()),
     )
-
-
-def refused(connection: Connection, reason: Closed) -> ConnectionInfo:
-    """The record of a client that was not let in: why, and who it claimed to be."""
-    owner = connection.owner
-    return record(connection, 0, stop=owner.wall(owner.reactor.now()), reason=reason.value)
 
 
 def introduction(info: ConnectionInfo, server: str, share: bool) -> dict[str, object]:

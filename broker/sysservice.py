@@ -11,8 +11,9 @@ events (`broker.events`) and answers questions (`broker.sysdesk`) is imported wh
 or asks for the first time: a start has no use for it.
 
 Who may ask: the system account everything. In every other account four subjects are heard, and
-their answers speak of that account, or of the client, alone. Everything else below `$SYS.` is like
-any other subject there, and whoever waits for an answer is told that nobody listens.
+their answers speak of that account, or of the client, alone, and no account gets much of our time
+by asking (`broker.askers`). Everything else below `$SYS.` is like any other subject there, and
+whoever waits for an answer is told that nobody listens.
 
 `CONNS` differs from nats-server's in one point: it is sent at the end of a turn and at most every
 `REST` seconds for one account, with the numbers of that moment, because counting an account of ten
@@ -31,6 +32,7 @@ from collections.abc import Callable
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
+from broker.askers import Askers
 from broker.blocks import DEFAULT_ACCOUNT, SYSTEM_ACCOUNT
 from broker.errors import Closed
 from broker.hooks import Silent
@@ -88,6 +90,7 @@ class SystemService(Silent):
         self._resting: dict[str, bool] = {}  # by account: whether it has changed meanwhile
         self._herald: Herald | None = None
         self._desk: Desk | None = None
+        self._askers = Askers(server.reactor, self._asked)
         self._listen()
 
     def _listen(self) -> None:
@@ -252,5 +255,8 @@ class SystemService(Silent):
 
     def _asked_by_all(self, message: Message) -> None:
         """Somebody asks about themselves; in the system account only who they are."""
-        if message.account != self.account or message.subject == OPEN_TO_ALL[0]:
+        if message.account != self.account:
+            self.desk()  # its import is not to be counted
+            self._askers.ask(message)
+        elif message.subject == OPEN_TO_ALL[0]:
             self._asked(message)
