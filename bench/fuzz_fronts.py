@@ -19,11 +19,10 @@ from broker.codec import CLIENT_DIALECT, Parser
 from broker.config import Options
 from broker.errors import ProtocolError
 from broker.flow import Delivery, Flow
-from broker.monitor import Monitor, Visitor
 from broker.monitorpages import Page
 from broker.plane import Link, PythonPlane, Verdict
 from broker.server import Server
-from reactor import Stream
+from broker.visitors import Visitors
 from reactor.testing import VirtualReactor, make_reactor, memory_socketpair
 
 #: Small limits, so that inputs of some hundred bytes reach them.
@@ -241,22 +240,12 @@ _DATE = re.compile(rb"Date: [^\r]*\r\n")
 _REFUSAL = re.compile(rb"(HTTP/1\.1 [45]\d\d ).*", re.DOTALL)
 
 
-class Pages(Monitor):
-    """A monitor without a listener, whose pages are all the same: their making is not the front."""
-
-    def __init__(self) -> None:
-        self._visitors = set()
-
-    def page(self, target: str) -> Page:
-        """Return the target."""
-        return Page(200, "text/plain", target[:100])
-
-
 class Desk:
     """The HTTP front of the monitor, in virtual time."""
 
     def __init__(self) -> None:
         self._reactor: VirtualReactor = make_reactor()
+        self._visitors = Visitors(self._reactor, _echo, lambda: 0.0)
 
     def converse(self, pieces: Sequence[bytes]) -> bytes:
         """Return what a visitor hears who says this.
@@ -265,7 +254,7 @@ class Desk:
         a line that came whole better than one that came in pieces.
         """
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
-        stream = Stream(self._reactor, ours, Visitor(Pages(), self._reactor))
+        stream = self._visitors.admit(ours).stream
         self._reactor.settle()
         for piece in pieces:
             try:
@@ -279,6 +268,11 @@ class Desk:
         if not stream.closed or self._reactor.stats().handles or self._reactor.stats().errors:
             raise BrokenPromiseError("a visitor who left is still there, or an exception was met")
         return _REFUSAL.sub(rb"\1", _DATE.sub(b"", heard))
+
+
+def _echo(target: str) -> Page:
+    """The making of pages is not the front, so each is the same."""
+    return Page(200, "text/plain", target[:100])
 
 
 def lazily(make: Callable[[], House | Desk]) -> Callable[[Sequence[bytes]], bytes]:

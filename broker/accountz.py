@@ -8,7 +8,8 @@ gives every account for its own system services.
 In ``/accstatz`` *sent* is what the broker sent to clients of the account, *received* what came from
 them.
 
-Neighbours: `broker.monitorpages` calls these with the server's records. No I/O, no clock.
+Neighbours: `broker.monitorpages` and `broker.events` call these with the server's records.
+No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from broker.blocks import Export, Import, MappingBlock, Target
+from broker.blocks import SYSTEM_ACCOUNT, Export, Import, MappingBlock, Target
 from broker.gotime import timestamp
 from broker.queries import QueryError
 from broker.snapshots import AccountInfo, BrokerStats
 
-__all__ = ["SYSTEM_ACCOUNT", "accountz", "accstatz"]
-
-#: The system account where the configuration names no other; nats-server's name.
-SYSTEM_ACCOUNT = "$SYS"
+__all__ = ["account_stat", "accountz", "accstatz"]
 
 _RESPONSES = {"single": "Singleton", "stream": "Stream", "chunked": "Chunked"}
 
@@ -119,11 +117,12 @@ def accstatz(unused: bool, stats: BrokerStats, infos: Iterable[AccountInfo]) -> 
     return {
         "server_id": stats.server_id,
         "now": timestamp(stats.now),
-        "account_statz": [_statz(info) for info in infos if unused or info.connections],
+        "account_statz": [account_stat(info) for info in infos if unused or info.connections],
     }
 
 
-def _statz(info: AccountInfo) -> dict[str, Any]:
+def account_stat(info: AccountInfo) -> dict[str, Any]:
+    """One account's traffic: a row of the page, and what the system account is told."""
     return {
         "acc": info.name,
         "name": info.name,

@@ -28,6 +28,7 @@ from broker.permissions import Permissions
 
 __all__ = [
     "DEFAULT_ACCOUNT",
+    "SYSTEM_ACCOUNT",
     "AccountBlock",
     "Export",
     "Import",
@@ -42,6 +43,9 @@ __all__ = [
 
 # nats-server's name for the account of clients that have none of their own; clients see it in INFO.
 DEFAULT_ACCOUNT = "$G"
+
+#: The system account where the configuration names no other.
+SYSTEM_ACCOUNT = "$SYS"
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,10 @@ class WebsocketBlock:
 class Export:
     """What an account offers to others: a service to ask, or a stream to hear.
 
-    ``accounts`` may import it (None: all). Of a service, ``response`` is ``single``, ``stream`` or
-    ``chunked``, and ``threshold`` for how many seconds an answer is waited for.
+    ``accounts`` may import it (None: all). With ``token`` only an import may that is ``activated``;
+    with a ``position``, counted from 1, only one that names its own account in that token of the
+    subject. Of a service, ``response`` is ``single``, ``stream`` or ``chunked``, and ``threshold``
+    for how many seconds an answer is waited for.
     """
 
     subject: bytes
@@ -135,6 +141,8 @@ class Export:
     accounts: tuple[str, ...] | None = None
     response: str = "single"
     threshold: float = 120.0
+    token: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,8 @@ class Import:
     """What an account takes from ``account``: its export of ``subject``.
 
     ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
-    at most one of them is given. ``share`` tells the service who asks.
+    at most one of them is given. ``share`` tells the service who asks. ``activated`` is that the
+    exporter has signed for it, where it must.
     """
 
     account: str
@@ -151,6 +160,7 @@ class Import:
     to: bytes = b""
     prefix: bytes = b""
     share: bool = False
+    activated: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,11 @@ class MappingBlock:
 
 @dataclass(frozen=True)
 class AccountBlock:
-    """One account: its users, what it shares with others, and its limits."""
+    """One account: its users, what it shares with others, and its limits.
+
+    With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
+    was too slow; see `broker.presence`. ``max_subscriptions`` below 0 allows none at all.
+    """
 
     name: str
     users: tuple[UserBlock, ...] = ()
@@ -184,6 +198,8 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    presence: bool = False
+    slow_consumer_notices: bool = False
 
 
 @dataclass(frozen=True)

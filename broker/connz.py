@@ -2,9 +2,10 @@
 JSON-ready data.
 
 The query parameters, the texts that refuse them, the fields, their names and their order are
-nats-server 2.15's, as recorded from the real one; what only clusters could fill is absent. Two
-things are ours: an account that does not exist has an empty list of connections, not a null, and
-``state=closed`` does not list the subscriptions that a connection had.
+nats-server 2.15's, as recorded from the real one; what only clusters could fill is absent. Three
+things are ours: an account that does not exist has an empty list of connections, not a null;
+``state=closed`` does not list the subscriptions that a connection had; and ``filter_subject``,
+which nats-server knows in requests to the system account only, is served over HTTP as well.
 
 A page costs what it shows: in the order of cids (the default) only the rows of the page are turned
 into records; every other order, and every filter, has to look at all of them once.
@@ -24,6 +25,7 @@ from broker.blocks import DEFAULT_ACCOUNT
 from broker.gotime import duration, timestamp, uptime
 from broker.queries import QueryError
 from broker.snapshots import BrokerStats, ConnectionInfo, SubscriptionInfo
+from broker.subject import collides
 
 __all__ = ["ConnzQuery", "QueryError", "Row", "connz", "subscription_detail"]
 
@@ -44,7 +46,8 @@ class Row(Protocol):
 @dataclass(frozen=True)
 class ConnzQuery:
     """What ``/connz`` was asked for. ``account``, ``user`` and ``mqtt_client`` filter unless empty;
-    ``cid`` does unless 0, and then finds one connection whatever its user is.
+    ``cid`` does unless 0, and then finds one connection whatever its user is. ``subject``, of one
+    account only, finds open connections that have a subscription in common with it.
     """
 
     state: str = "open"
@@ -58,6 +61,7 @@ class ConnzQuery:
     account: str = ""
     user: str = ""
     mqtt_client: str = ""
+    subject: str = ""
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> ConnzQuery:
@@ -81,9 +85,12 @@ class ConnzQuery:
             account=parameters.get("acc", ""),
             user=parameters.get("user", ""),
             mqtt_client=parameters.get("mqtt_client", ""),
+            subject=_unless_all(parameters.get("filter_subject", "")),
         )
         if query.sort in ("stop", "reason") and query.state != "closed":
             raise QueryError(f"sort by {query.sort} only valid on closed connections")
+        if query.subject and not query.account:
+            raise QueryError("filter by subject only valid with account filtering")
         return query
 
     @property
@@ -95,6 +102,10 @@ class ConnzQuery:
     def picky(self) -> bool:
         """Whether some connections are to be left out."""
         return bool(self.account or self.user or self.mqtt_client)
+
+
+def _unless_all(filter: str) -> str:
+    return "" if filter == ">" else filter
 
 
 def _state(text: str) -> str:
@@ -151,7 +162,7 @@ def connz(
     """
     rows: list[Row] = []
     if query.state != "closed":
-        rows.extend(opened)
+        rows.extend(row for row in opened if not query.subject or _listens(row, query.subject))
     if query.state != "open":
         rows.extend(closed)
     if query.account:
@@ -167,6 +178,11 @@ def connz(
         "limit": limit,
         "connections": [_connection(info, query, stats.now) for info in page],
     }
+
+
+def _listens(row: Row, subject: str) -> bool:
+    subscriptions = row.info(subscriptions=True).subscription_list
+    return any(collides(subject.encode(), one.subject.encode()) for one in subscriptions)
 
 
 def _page(query: ConnzQuery, rows: list[Row], now: float, limit: int) -> list[ConnectionInfo]:

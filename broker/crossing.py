@@ -11,9 +11,11 @@ lets the message over. Everything else of the account goes on without knowing.
   `ReplyHome` remembers where the answer must go. A service that an account imports may be exported
   by it again.
 * A mapping: nothing crosses, but the choice among its targets is made anew for each message.
+* What an account keeps for the broker itself: nothing crosses, but clients' messages are judged.
 
-An import holds if the other account exports a wider or the same subject, to everybody or to this
-one. One that does not hold is a complaint, not an error: with tokens, accounts come and go.
+An import holds if the other account exports the same subject or, without such an export, a wider
+one, to everybody or to this one. One that does not hold is a complaint, not an error: with tokens,
+accounts come and go.
 
 Invariants: a request passes at most `MAX_DEPTH` accounts, and imports that form a cycle are
 refused; a way home is forgotten after one answer, or (services that answer in streams) after
@@ -31,7 +33,7 @@ from __future__ import annotations
 import json
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
@@ -40,12 +42,22 @@ from broker.accounts import Account
 from broker.blocks import Export, Import
 from broker.link import Link
 from broker.ops import Publish
+from broker.reserved import EVENTS
 from broker.subject import collides, covers
 from broker.taps import Message, Tap
 from broker.transform import Transform, compile, numbered, reversed_import
 from broker.trie import Trie
 
-__all__ = ["MAX_AWAITED", "MAX_DEPTH", "Carrier", "Crossing", "Passage", "ReplyHome", "link_up"]
+__all__ = [
+    "MAX_AWAITED",
+    "MAX_DEPTH",
+    "Carrier",
+    "Crossing",
+    "Passage",
+    "ReplyHome",
+    "export_for",
+    "link_up",
+]
 
 MAX_DEPTH = 8
 
@@ -104,6 +116,17 @@ class Mapped(Crossing):
 
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """Nothing: the mapping was applied before."""
+        return 0
+
+
+class Kept(Crossing):
+    """Stands under what clients may not publish, so that their messages are judged."""
+
+    def __str__(self) -> str:
+        return "only the broker itself publishes here"
+
+    def meet(self, passage: Passage, carrier: Carrier) -> int:
+        """Nothing: who may not was refused before."""
         return 0
 
 
@@ -310,6 +333,8 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
         account.home = account.home or ReplyHome()
         for source in account.mapper.sources:
             account.crossings.insert(source, _MAPPED)
+        if account.keeps(EVENTS):
+            account.crossings.insert(EVENTS + b">", _KEPT)
         for tap in account.taps:
             account.crossings.insert(tap.filter, Overhear(tap))
     for account in accounts.values():
@@ -327,6 +352,7 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
 
 
 _MAPPED = Mapped()
+_KEPT = Kept()
 
 
 def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -> None:
@@ -352,12 +378,32 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:
-    for export in exporter.block.exports if exporter.block else ():
-        fits = export.service == wanted.service and covers(export.subject, wanted.subject)
-        if fits and (export.accounts is None or account.name in export.accounts):
+    exports = exporter.block.exports if exporter.block else ()
+    export = export_for(exports, wanted)
+    if export is None or not _is_open(export, account.name, wanted):
+        kind = "service" if wanted.service else "stream"
+        raise ValueError(f"{kind} import not authorized")
+    return export
+
+
+def export_for(exports: Sequence[Export], wanted: Import) -> Export | None:
+    """The export that `wanted` is an import of: the one of its very subject, else the first that
+    covers it.  O(exports).
+    """
+    alike = [export for export in exports if export.service == wanted.service]
+    for export in alike:
+        if export.subject == wanted.subject:
             return export
-    kind = "service" if wanted.service else "stream"
-    raise ValueError(f"{kind} import not authorized")
+    return next((export for export in alike if covers(export.subject, wanted.subject)), None)
+
+
+def _is_open(export: Export, importer: str, wanted: Import) -> bool:
+    if export.position:
+        tokens = wanted.subject.split(b".")
+        return export.position <= len(tokens) and tokens[export.position - 1] == importer.encode()
+    if export.token:
+        return wanted.activated
+    return export.accounts is None or importer in export.accounts
 
 
 def _leads_to(

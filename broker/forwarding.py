@@ -35,8 +35,10 @@ from broker.errors import WireError, publish_violation
 from broker.flow import Delivery, Flow
 from broker.link import Link
 from broker.ops import Publish
+from broker.permissions import PublishGate
 from broker.plane import DataPlane
 from broker.replies import Replies
+from broker.reserved import SYSTEM
 from broker.taps import Message, Tap
 from broker.trie import join_patterns
 
@@ -67,6 +69,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     left_out: list[Subscription] = []
     ask = False
     for one in found.values:
+        if one.link.deaf:
+            continue  # it is gone, or about to go
         if one.withheld is not None:
             withheld = one.withheld.resolve(subject)
             patterns.add(withheld.pattern)
@@ -79,11 +83,11 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
         else:
             plain.append(one)
     crossings: list[Crossing] = []
-    for trie in (account.crossings, account.everywhere):
-        if trie:
-            met = trie.resolve(subject)
-            patterns.add(met.pattern)
-            crossings += met.values
+    for met in account.met(subject):
+        patterns.add(met.pattern)
+        crossings += met.values
+    if subject.startswith(SYSTEM):
+        patterns.add(b"")  # no flow is ever looked up for it
     if zone.gate is not None:
         allowed, pattern = zone.gate.look(subject)
         patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
@@ -129,18 +133,28 @@ class Forwarding:
     def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
         """The message as it may be forwarded, or what is wrong with it."""
         zone = self._board.place(link)
-        subject, mapper = publish.subject, zone.account.mapper
-        if mapper:
-            subject = mapper.map(subject, self.rng)
-            if subject != publish.subject:
-                publish = renamed(publish, subject)
-        if (
-            zone.gate is not None
-            and not zone.gate.look(subject)[0]
-            and not self.replies.use(link, subject, now)
-        ):
+        publish = self._mapped(zone.account, publish)
+        subject = publish.subject
+        allowed = zone.gate is None or zone.gate.look(subject)[0]
+        if zone.account.keeps(subject) or not (allowed or self.replies.use(link, subject, now)):
             return publish_violation(subject)
         return publish
+
+    def judge_absent(
+        self, account: Account, gate: PublishGate | None, publish: Publish
+    ) -> Publish | WireError:
+        """The same for somebody who is not there to answer requests."""
+        publish = self._mapped(account, publish)
+        subject = publish.subject
+        if account.keeps(subject) or not (gate is None or gate.look(subject)[0]):
+            return publish_violation(subject)
+        return publish
+
+    def _mapped(self, account: Account, publish: Publish) -> Publish:
+        if not account.mapper:
+            return publish
+        subject = account.mapper.map(publish.subject, self.rng)
+        return publish if subject == publish.subject else renamed(publish, subject)
 
     def forward(self, link: Link, publish: Publish, now: float) -> None:
         """Deliver what was judged."""
@@ -202,14 +216,14 @@ class Forwarding:
 
     def carry_on(self, passage: Passage) -> int:
         """See `Carrier.carry_on`."""
-        if passage.account.gone:
+        if _is_closed_to(passage):
             return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._deliver(flow, passage)
 
     def hand_out(self, passage: Passage) -> int:
         """See `Carrier.hand_out`."""
-        if passage.account.gone:
+        if _is_closed_to(passage):
             return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._follow(flow, passage)
@@ -245,6 +259,13 @@ class Forwarding:
             if 0 < delivery.limit <= delivery.msgs:
                 self._board.end(_ours(delivery))
         return taken
+
+
+def _is_closed_to(passage: Passage) -> bool:
+    """Whether the account is no more, or what came over would pass for the broker's own word."""
+    account = passage.account
+    foreign = account is not passage.origin
+    return account.gone or (foreign and account.keeps(passage.publish.subject))
 
 
 def _answerers(flow: Flow[Link]) -> list[tuple[Subscription, int]]:

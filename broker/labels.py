@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from broker.auth import accused, label_of
+from broker.auth import REDACTED, accused, label_of
 from broker.errors import Closed
 from broker.handshake import ConnectOptions
 from broker.identity import Credentials
@@ -25,7 +26,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "label", "record"]
+__all__ = ["credentials", "explained", "label", "record", "refused"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -84,6 +85,14 @@ def credentials(connection: Connection) -> Credentials:
         names=names(tls.object) if tls is not None and tls.secure else (),
         wall=owner.wall(owner.reactor.now()),
     )
+
+
+def refused(connection: Connection, reason: Closed) -> ConnectionInfo:
+    """The record of a client that was not let in: why, and who it claimed to be."""
+    owner, claimed = connection.owner, connection.session.options
+    stop = owner.wall(owner.reactor.now())
+    info = record(connection, 0, stop=stop, reason=reason.value)
+    return replace(info, user=claimed.nkey or claimed.user or (claimed.auth_token and REDACTED))
 
 
 def record(

@@ -32,7 +32,7 @@ WORK_BUDGET = 4096
 
 # Prefixes that go up to Python whatever the flow table says.  What they mean is the session's
 # business.
-ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.")
+ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.", b"$SYS.")
 ASK_REPLIES = (b"$JS.ACK.", b"_R_.", b"_GR_.", b"$GR.")
 
 

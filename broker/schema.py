@@ -13,7 +13,7 @@ because a setting that is ignored is worse than one that is refused. A few do no
 what they ask for is always so; they are accepted (`Status.MOOT`).
 
 Names are nats-server's, and matched without regard to capitals, as there. Ours alone: ``ingress``,
-``backend``, ``first_ping``.
+``backend``, ``first_ping``, ``presence``, ``slow_consumer_notices``.
 
 Immutable, hence thread-safe. Looking up a block's keys is O(1) after the first time.
 """
@@ -121,6 +121,14 @@ _TOP: tuple[_Line, ...] = (
     ("no_auth_user", Kind.TEXT, "no_auth_user", _ACT, "who a client without credentials is"),
     ("system_account system", Kind.TEXT, "system_account", _RESTART, "the account of $SYS"),
     ("mappings maps", Kind.OTHER, "mappings", _ACT, "which subjects become others"),
+    ("presence", Kind.SWITCH, "presence", _ACT, "tell clients who comes and goes (ours)"),
+    (
+        "slow_consumer_notices",
+        Kind.SWITCH,
+        "slow_consumer_notices",
+        _ACT,
+        "tell clients who was too slow (ours)",
+    ),
     (
         "operator operators roots root root_operators root_operator",
         Kind.TEXTS,
@@ -229,6 +237,14 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
         ("mappings maps", Kind.OTHER, "mappings", _ACT, "which subjects become others"),
         ("default_permissions", Kind.MAP, "default_permissions", _ACT, "of users without any"),
         ("limits", Kind.MAP, "", _ACT, "how much of everything"),
+        ("presence", Kind.SWITCH, "presence", _ACT, "tell clients who comes and goes (ours)"),
+        (
+            "slow_consumer_notices",
+            Kind.SWITCH,
+            "slow_consumer_notices",
+            _ACT,
+            "tell clients who was too slow (ours)",
+        ),
     ),
     "limits": (
         ("max_connections max_conn", Kind.LIMIT, "max_connections", _ACT, "of all its users"),

@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from reactor.clock import Clock, MonotonicClock
 from reactor.demux import Demultiplexer, open_demultiplexer
@@ -37,6 +37,8 @@ from reactor.trace import SourceRecord, creation_site
 from reactor.turn import Turn
 
 _log = logging.getLogger("reactor")
+
+_NEVER: Final = float("inf")
 
 R = TypeVar("R", bound="Reactor")
 
@@ -128,7 +130,20 @@ class Reactor(Turn):
 
         A delay of 0, or less, means the next turn. Raises `LimitError` if it is not finite.
         """
-        return self._set(self.clock.now() + delay, 0.0, callback, args)
+        deadline = self.clock.now() + delay
+        if (
+            self.closed
+            or self._forked
+            or self.debug
+            or self._hosted
+            or not -_NEVER < deadline < _NEVER
+        ):
+            return self._set(deadline, 0.0, callback, args)
+        # What `_set` would do, without its two calls: a timeout for every message is common.
+        timers = self._timers
+        timer = Timer(timers, deadline, callback, args)
+        timers.fresh.append(timer)
+        return timer
 
     def call_at(self, deadline: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` once the reactor's clock has reached `deadline`. O(log n)."""

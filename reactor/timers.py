@@ -30,7 +30,7 @@ from reactor.trace import Site
 
 _INFINITY: Final = float("inf")
 
-#: Dead entries that are not worth a compaction.
+#: Dead entries that are never worth a compaction.
 _FEW: Final = 64
 
 
@@ -79,8 +79,11 @@ class Timer:
             # The entry may stay in the queue for long; what it would have called must not.
             self._callback = _nothing
             self._args = ()
-            if self._queue is not None:
-                self._queue.note_cancelled()
+            queue = self._queue
+            if queue is not None:
+                queue.dead += 1
+                if queue.dead > queue.bearable:
+                    queue.compact()
 
     def fire(self, ready: int) -> None:
         """Call the callback; the loop's, not yours."""
@@ -127,18 +130,21 @@ def _nothing(*_args: object) -> None:
 class TimerQueue:
     """Deadlines in order. Adding is O(log n); cancelling and looking at the next are O(1)."""
 
-    __slots__ = ("_dead", "_now", "_sequence", "fresh", "heap")
+    __slots__ = ("_now", "_sequence", "bearable", "dead", "fresh", "heap")
 
     def __init__(self) -> None:
         self.heap: list[tuple[float, int, Timer]] = []
+        #: New timers, in the order of their making; the loop's `call_later` appends here itself.
         self.fresh: list[Timer] = []
+        #: Entries of cancelled timers, and how many of them are borne before somebody looks.
+        self.dead = 0
+        self.bearable = _FEW
         self._sequence = 0
-        self._dead = 0
         self._now = 0.0
 
     def __len__(self) -> int:
         """Return the number of timers that are waiting."""
-        return len(self.heap) + len(self.fresh) - self._dead
+        return len(self.heap) + len(self.fresh) - self.dead
 
     def add(
         self,
@@ -183,7 +189,7 @@ class TimerQueue:
                 return deadline
             heapq.heappop(heap)
             timer._queue = None
-            self._dead -= 1
+            self.dead -= 1
         return None
 
     def due(self, now: float) -> list[Timer]:
@@ -199,7 +205,7 @@ class TimerQueue:
             if timer.armed:
                 due.append(timer)
             else:
-                self._dead -= 1
+                self.dead -= 1
         return due
 
     def waiting(self) -> list[Timer]:
@@ -207,22 +213,20 @@ class TimerQueue:
         self._settle()
         return [timer for _, _, timer in sorted(self.heap) if timer.armed]
 
-    def note_cancelled(self) -> None:
-        """Count a cancelled entry, and throw the dead out when they are more than half of all."""
-        self._dead += 1
-        if self._dead > _FEW and self._dead * 2 > len(self.heap) + len(self.fresh):
+    def compact(self) -> None:
+        """Throw the dead out if they are more than half of all; O(n), called once in n cancels."""
+        if self.dead * 2 > len(self.heap) + len(self.fresh):
             self.fresh = [timer for timer in self.fresh if timer.armed]
             self.heap = [entry for entry in self.heap if entry[2].armed]
             heapq.heapify(self.heap)
-            self._dead = 0
+            self.dead = 0
+        self.bearable = max(_FEW, (len(self.heap) + len(self.fresh)) // 2)
 
     def _settle(self) -> None:
         """Put the new timers that are still wanted into the heap, in the order of their making."""
-        for timer in self.fresh:
-            if timer.armed:
-                self._sequence += 1
-                heapq.heappush(self.heap, (timer.deadline, self._sequence, timer))
-            else:
-                timer._queue = None
-                self._dead -= 1
+        wanted = [timer for timer in self.fresh if timer.armed]
+        self.dead -= len(self.fresh) - len(wanted)
         self.fresh.clear()
+        for timer in wanted:
+            self._sequence += 1
+            heapq.heappush(self.heap, (timer.deadline, self._sequence, timer))

@@ -84,6 +84,8 @@ def account(text: str, others: str = "") -> AccountBlock:
         ("remote_syslog: 'udp://h:514'", {"syslog": "udp://h:514"}),
         ("logfile: x", {"log_file": "x"}),
         ("max_closed_clients: 7", {"closed_ring": 7}),
+        ("presence: true", {"presence": True}),
+        ("slow_consumer_notices: on", {"slow_consumer_notices": True}),
         ("ingress { bytes: 1mb, msgs: 10, burst: '2s' }", {"ingress": IngressLimit(2**20, 10, 2)}),
         ("no_fast_producer_stall: true", {}),
         ("authorization { user: a, pass: b }", {"user": "a", "password": "b"}),
@@ -188,6 +190,8 @@ def test_an_account_has_users_limits_and_what_it_shares() -> None:
         max_connections=1,
         max_subscriptions=2,
         max_payload=3,
+        presence=True,
+        slow_consumer_notices=True,
     )
     text = """
         users: [{user: a}]
@@ -196,7 +200,8 @@ def test_an_account_has_users_limits_and_what_it_shares() -> None:
             {stream: {account: B, subject: x}, prefix: from.b}
             {service: {account: B, subject: y}, to: why, share: true}
         ]
-        limits {max_conn: 1, max_subs: 2, max_pay: 3}"""
+        limits {max_conn: 1, max_subs: 2, max_pay: 3}
+        presence: true, slow_consumer_notices: true"""
     assert expected == account(text, ", B {exports: [{stream: x}, {service: y}]}")
 
 

@@ -472,6 +472,7 @@ NOT_AT_START = [
     *("asyncio", "bcrypt", "difflib", "email", "h11", "http", "logging.handlers"),
     *("multiprocessing", "nacl", "subprocess", "urllib.parse", "wsproto"),
     *("broker.conf", "broker.lameduck", "broker.monitor", "broker.reloading", "broker.websocket"),
+    *("broker.events", "broker.monitorpages", "broker.sysdesk"),
 ]
 
 

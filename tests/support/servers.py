@@ -75,6 +75,7 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
+        self._news = threading.Condition()
         self.port = _ANY_PORT
         self.log: deque[str] = deque(maxlen=500)
 
@@ -136,6 +137,19 @@ class ServerProcess:
         self._reader.join(_STOP_WITHIN)
         self._process = None
 
+    def wait_for(self, text: str) -> None:
+        """Wait until a line with that text is in the log.
+
+        Raises:
+            RuntimeError: there is none in time; the message has the log.
+        """
+        with self._news:
+            found = self._news.wait_for(
+                lambda: any(text in line for line in self.log), READY_WITHIN
+            )
+        if not found:
+            raise RuntimeError(f"nothing said {text!r}:\n" + "\n".join(self.log))
+
     def kill(self) -> None:
         """End the server at once, as a power cut would, and wait for its end."""
         self._running().kill()
@@ -152,7 +166,9 @@ class ServerProcess:
             raise RuntimeError("the server's stderr is not a pipe")
         with stderr:
             for line in stderr:
-                self.log.append(line.rstrip())
+                with self._news:
+                    self.log.append(line.rstrip())
+                    self._news.notify_all()
                 if listening := _LISTENING.search(line):
                     self.port = int(listening[1])
                 if _READY in line:
