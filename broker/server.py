@@ -124,7 +124,6 @@ class Server:
         self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
         self.switchboard.describe = self._describe
         self.switchboard.defer_by(reactor.call_soon)
-        self.switchboard.tracer.witness = Reporter(self)
         self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None

@@ -4,23 +4,25 @@
 // own clock.
 
 const EVERY = 2000, SPAN = 180, ROWS = 25, CROWD = 1000;  // ms, seconds, rows, connections
+const LEAST = 0.5;  // seconds between two looks of which a rate is made: shorter ones say little
 
 // --- rates
 
 const COUNTERS = ["in_msgs", "out_msgs", "in_bytes", "out_bytes"];
 let last = null, points = [], unit = "msgs";
 
+// The rates of the last point; before there are two looks to compare, of none.
 function rates(varz) {
   const now = Date.parse(varz.now) / 1000;
-  const rate = Object.fromEntries(COUNTERS.map((name) => [name, null]));
+  const all = (value) => Object.fromEntries(COUNTERS.map((name) => [name, value(name)]));
   if (last && last.id !== varz.server_id) { last = null; points = []; }  // another broker
-  if (last && now > last.now) {
-    for (const name of COUNTERS) rate[name] = (varz[name] - last[name]) / (now - last.now);
-    points = [...points, {now, ...rate}].filter((point) => now - point.now <= SPAN);
+  const span = last ? now - last.now : Infinity;
+  if (last && span >= LEAST) {
+    const point = {now, ...all((name) => (varz[name] - last[name]) / span)};
+    points = [...points, point].filter((each) => now - each.now <= SPAN);
   }
-  if (!last || now > last.now)
-    last = {id: varz.server_id, now, ...Object.fromEntries(COUNTERS.map((name) => [name, varz[name]]))};
-  return rate;
+  if (span >= LEAST) last = {id: varz.server_id, now, ...all((name) => varz[name])};
+  return points.at(-1) ?? all(() => null);
 }
 
 // --- the plot
@@ -115,11 +117,16 @@ function slow(page) {
 
 // --- connections
 
-let counted = new Map(), countedAt = 0, one = 0;
+let before = {of: "", at: 0, rows: new Map()}, paces = new Map(), one = 0;  // rows and rates by cid
 
 function connections(page) {
-  const now = Date.parse(page.now) / 1000, before = counted, span = now - countedAt;
-  const rate = (c, name) => before.has(c.cid) && span > 0 ? short((c[name] - before.get(c.cid)[name]) / span) : "–";
+  if (page.server_id !== before.of) before = {of: page.server_id, at: 0, rows: new Map()};
+  const now = Date.parse(page.now) / 1000, span = now - before.at, rows = before.rows;
+  if (span >= LEAST) {
+    const pace = (c) => ["in_msgs", "out_msgs"].map((name) => (c[name] - rows.get(c.cid)[name]) / span);
+    paces = new Map(page.connections.filter((c) => rows.has(c.cid)).map((c) => [c.cid, pace(c)]));
+    before = {of: page.server_id, at: now, rows: new Map(page.connections.map((c) => [c.cid, c]))};
+  }
   const user = (c) => [c.account === "$G" ? "" : c.account, c.authorized_user].filter(Boolean).join("/");
   const users = page.connections.some(user) ? [["user", "name wide"]] : [];
   fill("connections", "Nobody is connected.",
@@ -127,11 +134,9 @@ function connections(page) {
      ["waiting", "number"], ["sent/s", "number"], ["received/s", "number"], ["sent in all", "number wide"], ["received in all", "number wide"],
      ["round trip", "number wide"], ["silent for", "number wide"]],
     page.connections.map((c) => [c.cid, chooser(c), ...users.map(() => user(c)), `${c.ip}:${c.port}`, short(c.subscriptions),
-      bytes(c.pending_bytes), rate(c, "in_msgs"), rate(c, "out_msgs"), short(c.in_msgs), short(c.out_msgs),
-      c.rtt === "0s" ? "–" : c.rtt.replace(/\d+\.\d+/, (digits) => Number(Number(digits).toPrecision(3))), c.idle]));
-  if (page.total > page.num_connections)
-    at("connections").append(nothing(`and ${page.total - page.num_connections} more`));
-  if (!countedAt || now > countedAt) { counted = new Map(page.connections.map((c) => [c.cid, c])); countedAt = now; }
+      bytes(c.pending_bytes), ...(paces.get(c.cid) ?? [null, null]).map(short), short(c.in_msgs), short(c.out_msgs),
+      c.rtt === "0s" ? "–" : c.rtt.replace(/\d+\.\d+/, (digits) => Number(Number(digits).toPrecision(3))), c.idle]),
+    page.total - page.num_connections);
 }
 function chooser(c) {
   const button = make("button", {className: "link", type: "button", textContent: who(c), title: "its subscriptions"});
@@ -146,8 +151,7 @@ async function subscriptions() {
   say("h-one", client ? `${who(client)} (${client.cid}) is subscribed to` : `${one} has gone`);
   const rows = client?.subscriptions_list_detail ?? [];
   fill("subscriptions", "Nothing.", [["subject", "subject"], ["queue group", "subject"], ["messages", "number"]],
-    rows.slice(0, 100).map((s) => [s.subject, s.qgroup, short(s.msgs)]));
-  if (rows.length > 100) at("subscriptions").append(nothing(`and ${rows.length - 100} more`));
+    rows.slice(0, 100).map((s) => [s.subject, s.qgroup, short(s.msgs)]), rows.length - 100);
 }
 at("one-close").addEventListener("click", () => { one = 0; subscriptions(); });
 
@@ -158,8 +162,8 @@ function flows(page) {
     `${short(page.evicted)} gone with a subscription · ${short(page.displaced)} for want of room`);
   fill("flows", "Empty: nothing has been published yet.",
     [["subjects", "subject"], ["account", "wide"], ["copies", "number"], ["of them to queue groups", "number wide"], ["remark", ""]],
-    page.flows.map((f) => [f.pattern, f.account, f.copies, f.picks.length || "", f.asks ? "decided for each message" : ""]));
-  if (page.total > page.flows.length) at("flows").append(nothing(`and ${page.total - page.flows.length} more`));
+    page.flows.map((f) => [f.pattern, f.account, f.copies, f.picks.length || "", f.asks ? "decided for each message" : ""]),
+    page.total - page.flows.length);
 }
 async function accounts() {
   const names = (await ask("./accstatz?unused=1")).account_statz.map((a) => a.acc).sort();

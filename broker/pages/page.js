@@ -26,11 +26,12 @@ function bytes(number) {
 const ago = (seconds) => seconds < 90 ? Math.round(seconds) + " s" : seconds < 5400
   ? Math.round(seconds / 60) + " min" : Math.round(seconds / 3600) + " h";
 
-// --- tables: rows of cells. A cell is a text, {text, share} with a bar behind it, or an element.
+// --- tables: rows of cells, and how many more there are. A cell is a text, {text, share} with a bar
+// behind it, or an element.
 
 const nothing = (text) => make("p", {className: "empty", textContent: text});
 
-function fill(id, empty, columns, rows) {
+function fill(id, empty, columns, rows, more = 0) {
   const place = at(id), selection = getSelection(), focused = document.activeElement?.dataset.key;
   if (!selection.isCollapsed && place.contains(selection.anchorNode)) return;  // somebody is copying
   if (!rows.length) return place.replaceChildren(nothing(empty));
@@ -51,7 +52,7 @@ function fill(id, empty, columns, rows) {
     });
   }
   const here = place.contains(document.activeElement);
-  place.replaceChildren(table);
+  place.replaceChildren(table, ...(more > 0 ? [nothing(`and ${more} more`)] : []));
   if (here) place.querySelector(`[data-key="${focused}"]`)?.focus();
 }
 

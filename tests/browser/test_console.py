@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nats
 import pytest
@@ -36,9 +37,9 @@ def other(others: Background, broker: Broker) -> Iterator[Client]:
     others.run(client.close())
 
 
-def come(page: Page, broker: Broker) -> None:
+def come(page: Page, broker: Broker, scheme: str = "http") -> None:
     """Open the console, ready to be used."""
-    page.goto(f"http://127.0.0.1:{broker.http_port}/dashboard#console")
+    page.goto(f"{scheme}://127.0.0.1:{broker.http_port}/dashboard#console")
     expect(page.locator("#desk")).to_be_visible()
 
 
@@ -319,10 +320,13 @@ def test_other_addresses_can_be_typed_and_mistakes_in_them_are_said(
     connect(page)
 
 
-def test_it_talks_through_tls(page: Page, tmp_path: Path) -> None:
-    block = WebsocketBlock(port=0, tls=tls_files.block(tmp_path), compression=True)
-    with Broker(port=0, http_port=0, websocket=block) as broker:
-        come(page, broker)
+@pytest.mark.parametrize(("scheme", "port"), [("http", "http_port"), ("https", "https_port")])
+def test_it_talks_through_tls(page: Page, tmp_path: Path, scheme: str, port: str) -> None:
+    tls = tls_files.block(tmp_path)
+    block = WebsocketBlock(port=0, tls=tls, compression=True)
+    monitor: dict[str, Any] = {port: 0}
+    with Broker(port=0, tls=tls, websocket=block, **monitor) as broker:
+        come(page, broker, scheme)
         subscribe(page, "a")
         send(page, "Publish", "a", "hidden " * 50)
         expect(entry(page, "heard")).to_contain_text("hidden hidden")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -116,14 +117,27 @@ def test_connections_come_in_every_order_that_is_offered(
         for order, first in (("msgs_from", "busy"), ("msgs_to", "desk"), ("subs", "desk")):
             page.select_option("#sort", order)
             expect(page.locator("#connections tbody tr").first).to_contain_text(first)
+        busy.ask(b"PUB other 2\r\nhi\r\n" * 90)
+        pace = page.locator("#connections tr", has_text="busy").locator("td").nth(5)
+        expect(pace).to_have_text(re.compile("^[1-9]"))
         header = page.locator("#connections th").all_inner_texts()
         by_name = {row[1]: dict(zip(header, row, strict=True)) for row in rows(page, "connections")}
-    assert ("9", "0", "0") == tuple(
+    assert ("99", "0", "0") == tuple(
         by_name["busy"][name] for name in ("sent in all", "received in all", "subs")
     )
     assert ("0", "9", "1", "0 B") == tuple(
         by_name["desk"][name] for name in ("sent in all", "received in all", "subs", "waiting")
     )
+
+
+def test_of_many_the_first_are_shown_and_the_others_counted(page: Page, broker: Broker) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(27):
+            stack.enter_context(RawClient(broker.port))
+        page.goto(url(broker, "connections"))
+        expect(page.locator("#connections tbody tr")).to_have_count(25)
+        again(page)
+        expect(page.locator("#connections p")).to_have_text("and 2 more")
 
 
 def test_a_connection_shows_what_it_is_subscribed_to(
@@ -333,8 +347,7 @@ def test_what_clients_chose_is_text_and_nothing_else(page: Page, broker: Broker)
     assert 0 == page.locator("img, td b, td i, td script").count()
 
 
-def test_it_says_when_the_broker_is_gone_and_goes_on_when_it_is_back(visit: Visit) -> None:
-    page = visit.page
+def test_it_says_when_the_broker_is_gone_and_goes_on_when_it_is_back(page: Page) -> None:
     with Broker(port=0, http_port=0, server_name="first") as broker:
         page.goto(url(broker))
         expect(page.locator("#said")).to_have_text("live")
@@ -345,4 +358,3 @@ def test_it_says_when_the_broker_is_gone_and_goes_on_when_it_is_back(visit: Visi
         again(page)
         expect(page.locator("#said")).to_have_text("live")
         expect(page.locator("#server")).to_have_text("second")
-    visit.forgive("ERR_CONNECTION_REFUSED")
