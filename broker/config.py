@@ -25,6 +25,7 @@ from typing import Any
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     IngressLimit,
     JwtBlock,
     MappingBlock,
@@ -66,6 +67,7 @@ class Options:
     https_port: int | None = None
     http_base_path: str = ""
     websocket: WebsocketBlock | None = None
+    cluster: ClusterBlock | None = None
     backlog: int = 1024
     client_advertise: str | None = None
 
