@@ -23,9 +23,9 @@ import ipaddress
 import secrets
 from random import Random
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from broker.blocks import ClusterBlock
+from broker.clusterblock import RouteUrl
 from broker.dialer import FIRST_WAIT, Dial, Dialer, dial_tcp
 from broker.doors import address as shown
 from broker.doors import explained
@@ -59,11 +59,9 @@ class _Target:
     """An address at which another node should be."""
 
     def __init__(self, url: str, explicit: bool, gossip_mode: int = 0) -> None:
-        parts = urlsplit(url)
-        self.host = parts.hostname or ""
-        self.port = parts.port or 6222
-        self.user = unquote(parts.username or "")
-        self.password = unquote(parts.password or "")
+        read = RouteUrl.read(url)
+        self.host, self.port = read.host, read.port
+        self.user, self.password = read.user, read.password
         self.explicit = explicit
         self.gossip_mode = gossip_mode
         self.server_id = ""  # who was there
