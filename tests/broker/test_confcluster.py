@@ -80,6 +80,6 @@ def test_a_route_that_stands_twice_is_odd() -> None:
     ],
 )
 def test_what_cannot_be_served_is_told_by_its_place(text: str, problem: str) -> None:
-    with pytest.raises(ConfError, match="^f:1:") as caught:
+    with pytest.raises(ConfError, match=r"^f:1:") as caught:
         said(text)
     assert problem in str(caught.value)
