@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,8 @@ class Cluster:
         self.block = block
         self.port = block.port
         self.dial = dial
+        #: Called when there is a route more or less.
+        self.on_change: Callable[[], object] = _nothing
         self.roster = Roster(server.server_id, server.name, secrets.token_urlsafe(16), block, self)
         self._server = server
         self._rng = rng or Random()
@@ -221,6 +224,7 @@ class Cluster:
         assert isinstance(session, RouteSession)
         if self._closed:
             return
+        self._server.reactor.call_soon(self.on_change)
         if target is not None and session.is_self:
             logger.info("Detected route to self, ignoring %s", target)
             self._drop(target)
@@ -326,8 +330,10 @@ class Cluster:
         )
 
     def all_urls(self, host: str, port: int) -> tuple[str, ...]:
-        """What our clients are told, who know us at ``host`` and ``port``."""
-        if self.block.no_advertise or not port:
+        """What our clients are told, who know us at ``host`` and ``port``: as by nats-server,
+        nothing before there was another node.
+        """
+        if not self.roster.advertising:
             return ()
         return (*_urls(host, port), *self.roster.connect_urls)
 
@@ -362,6 +368,7 @@ class Cluster:
         """Hold up what comes, if a test wants that."""
         for name, seconds in self._holds.items():
             self.delay(name, seconds)
+        self._server.reactor.call_soon(self.on_change)  # when all that follows is done
 
     def cut(self, name: str) -> None:
         """End the route to the server of this name, and take none until `heal`."""
@@ -391,6 +398,10 @@ class Cluster:
             and connection.session.remote is not None
             and connection.session.remote.server_name == name
         ]
+
+
+def _nothing() -> None:
+    """What is done when nobody wants to know."""
 
 
 def _is_address(host: str) -> bool:
