@@ -10,8 +10,8 @@ Invariants: after `close` nothing is dialled and nobody let in; a target that le
 given up.
 
 Deviation: nats-server gives up a node that it knows by hearsay as soon as the route to it is lost,
-unless told otherwise, and leaves a hole in the mesh when both still live. We dial it `PATIENCE`
-times more.
+unless told otherwise, and leaves a hole in the mesh for good when both still live. We dial it ever
+more slowly, about an hour long.
 
 Neighbours: `broker.server` has one if its options say so; `broker.roster` decides, `broker.dialer`
 dials, `broker.peerconn` connects. Loop thread only.
@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster"]
 
-#: How often a node that we know by hearsay is dialled after its route was lost, at least.
-PATIENCE = 10
+#: How often a node that we know by hearsay is dialled before it is given up, at least: for about an
+#: hour, as the waits grow to half a minute.
+PATIENCE = 120
 
 #: Seconds until then; the other side may do the same at the same time, hence the dialer's jitter.
 REDIAL_SOON = 0.0
@@ -292,7 +293,7 @@ class Cluster:
             failed=lambda number, error: self._failed(target, number, error),
             gave_up=lambda: self._drop(target),
             retries=None if target.explicit else max(block.connect_retries, PATIENCE),
-            backoff=block.connect_backoff,
+            backoff=block.connect_backoff or not target.explicit,
             rng=self._rng,
             dial=lambda *arguments: self.dial(*arguments),
         )
