@@ -235,11 +235,11 @@ class Cluster:
             target.server_id = server_id
         for one in [*self._targets]:
             if one is target or (server_id and one.server_id == server_id):
-                self._look_after(one)
+                self._look_after(one, soon=session.renamed or not one.explicit)
 
-    def _look_after(self, target: _Target) -> None:
+    def _look_after(self, target: _Target, *, soon: bool) -> None:
         if target.server_id not in self.roster.routes and target.dialer is not None:
-            target.dialer.lost(FIRST_WAIT if target.explicit else REDIAL_SOON)
+            target.dialer.lost(REDIAL_SOON if soon else FIRST_WAIT)
 
     def connections(self) -> list[PeerConnection]:
         """The routes, in the order in which they came.  O(routes)."""

@@ -143,6 +143,7 @@ class Roster:
         self.cluster, self.dynamic = cluster, dynamic
         for session in [*self.routes.values()]:
             if session.remote is not None and session.remote.server_id != server_id:
+                session.renamed = True
                 session.close(Closed.CLUSTER_NAME_CONFLICT)
         self._host.urls_changed()
         return True

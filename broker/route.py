@@ -93,7 +93,8 @@ class RouteSession(PeerSession):
     """One other server of our cluster. ``remote`` is its INFO, None before it came.
 
     ``explicit``: we were told by our configuration to dial it, ``gossip_mode``: or by whom else.
-    ``is_self``: it turned out to be ourselves. ``user`` and ``password`` are what we say to it.
+    ``is_self``: it turned out to be ourselves. ``renamed``: it was closed because our cluster has
+    taken another name, and only has to be told so. ``user`` and ``password`` are what we say to it.
     """
 
     kind = Kind.ROUTE
@@ -126,7 +127,7 @@ class RouteSession(PeerSession):
         self.explicit = explicit
         self.gossip_mode = gossip_mode
         self.remote: PeerInfo | None = None
-        self.is_self = False
+        self.is_self = self.renamed = False
         self._rolls = rolls
         self._login = user, password
 
@@ -200,9 +201,7 @@ class RouteSession(PeerSession):
             self.close(Closed.DUPLICATE_ROUTE)
         elif not info.server_id:
             self._report(errors.BAD_ARGUMENTS, "INFO of a server without an id")
-        elif info.cluster and not rolls.settle_name(
-            info.cluster, info.cluster_dynamic, info.server_id
-        ):
+        elif info.cluster and not self._is_of_ours(info):
             self._wire.complain(
                 f'its cluster name "{info.cluster}" does not match "{rolls.cluster}"'
             )
@@ -215,6 +214,12 @@ class RouteSession(PeerSession):
             self.link.headers = self.link.parser.headers = info.headers
             self.link.origins = info.lnoc
             self._join(info)
+
+    def _is_of_ours(self, info: PeerInfo) -> bool:
+        if self._rolls.settle_name(info.cluster, info.cluster_dynamic, info.server_id):
+            return True
+        # Whoever we dial reads our name in CONNECT, and takes it unless its own was configured.
+        return self.solicited and info.cluster_dynamic
 
     def _join(self, info: PeerInfo) -> None:
         self._ready()

@@ -352,6 +352,26 @@ def test_nodes_without_a_name_agree_on_one() -> None:
     assert 1 == len(names)
 
 
+def test_nodes_without_a_name_do_not_wait_to_agree() -> None:
+    cluster = VirtualCluster(
+        3, routes=lambda number: [0, 1, 2], block={"name": ""}, first_ping=120.0
+    )
+    cluster.run(1.5)
+    assert cluster.is_whole()
+
+
+def test_nodes_of_different_clusters_do_not_dial_each_other_without_rest() -> None:
+    cluster = VirtualCluster(2)
+    peer = cluster["B"]
+    cluster.nodes.remove(peer)
+    assert peer.server.cluster is not None
+    peer.server.cluster.roster.cluster = "other"
+    peer.server.cluster.roster.dynamic = False
+    cluster.run(20.0)
+    assert set() == cluster["A"].routes() == peer.routes()
+    assert peer.server._cids <= 20
+
+
 def test_who_has_not_the_password_does_not_come_in() -> None:
     cluster = VirtualCluster(1, block={"user": "u", "password": "pw"})
     node = cluster["A"]
