@@ -109,14 +109,22 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     return Outcome(flow, left_out, crossings)
 
 
-class Board(Protocol):
-    """What forwarding asks of the switchboard."""
-
-    def place(self, link: Link) -> Zone:
-        """The zone in which `link` publishes."""
+class Near(Protocol):
+    """What forwarding asks of the switchboard's dealings with other servers."""
 
     def near(self, account: Account) -> Zone:
         """The zone of what is delivered by this server alone, as others do the same."""
+
+
+class Board(Protocol):
+    """What forwarding asks of the switchboard."""
+
+    @property
+    def peering(self) -> Near:
+        """Its dealings with other servers."""
+
+    def place(self, link: Link) -> Zone:
+        """The zone in which `link` publishes."""
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
@@ -242,7 +250,7 @@ class Forwarding:
         account = passage.account
         if account.gone:
             return 0
-        near = self._board.near(account)
+        near = self._board.peering.near(account)
         return self._follow(self._board.flow(near, passage.publish.subject), passage)
 
     def overhear(self, tap: Tap, message: Message) -> None:
