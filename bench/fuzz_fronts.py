@@ -28,7 +28,7 @@ from broker.conf import ConfError, parse
 from broker.config import Options, OptionsError
 from broker.confread import reading
 from broker.errors import ProtocolError
-from broker.flow import Delivery, Flow
+from broker.flow import Delivery, Flow, Pick
 from broker.monitorpages import Page
 from broker.plane import Link, PythonPlane, Verdict
 from broker.server import Server
@@ -85,7 +85,7 @@ def forwarded(pieces: Sequence[bytes]) -> list[object]:
         link.configure(zone=0, verbose=False, pedantic=False, headers=True)
     one, other = (Delivery(link, b"%d" % number) for number, link in enumerate(links))
     plane.flows.install(0, Flow(b"a.*", (one, other), (), False))
-    plane.flows.install(0, Flow(b"a", (), ((other,),), False))
+    plane.flows.install(0, Flow(b"a", (), (Pick.of(b"q", (other,)),), False))
     plane.flows.install(0, Flow(b"ask", (other,), (), True))
     stops: list[object] = []
     for piece in pieces:

@@ -18,6 +18,7 @@ from itertools import zip_longest
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     Export,
     Import,
     IngressLimit,
@@ -176,6 +177,7 @@ CHECKS: dict[str, _Check] = {
     "https_port": _port_or_none,
     "http_base_path": _text_or_empty,
     "websocket": _record_or_none(WebsocketBlock),
+    "cluster": _record_or_none(ClusterBlock),
     "backlog": _count,
     "client_advertise": _text_or_none,
     "tls": _record_or_none(TlsBlock),

@@ -25,6 +25,7 @@ from typing import Any
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     IngressLimit,
     JwtBlock,
     MappingBlock,
@@ -33,6 +34,7 @@ from broker.blocks import (
     WebsocketBlock,
 )
 from broker.checks import CHECKS, OptionsError, crossing_problems, port
+from broker.clusterblock import problem_of
 from broker.gotime import duration
 from broker.permissions import Permissions
 
@@ -66,6 +68,7 @@ class Options:
     https_port: int | None = None
     http_base_path: str = ""
     websocket: WebsocketBlock | None = None
+    cluster: ClusterBlock | None = None
     backlog: int = 1024
     client_advertise: str | None = None
 
@@ -141,6 +144,10 @@ class Options:
         self._check_users()
         self._check_sizes()
         self._check_doors()
+        if self.cluster is not None:
+            port("cluster", self.cluster.port)
+            if problem := problem_of(self.cluster):
+                raise OptionsError("cluster", problem)
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some fields changed, checked as a whole. Raises `OptionsError` like the

@@ -24,9 +24,19 @@ from typing import Any
 from broker.blocks import JwtBlock, TlsBlock, UserBlock, WebsocketBlock
 from broker.conf import ConfError, Node
 from broker.confaccounts import accounts, mappings
+from broker.confcluster import cluster
 from broker.config import LOCAL_SYSLOG
 from broker.confusers import ingress, permissions, users, with_permissions
-from broker.confvalues import Walk, entries, go_type, seconds, shown, text, texts
+from broker.confvalues import (
+    Walk,
+    entries,
+    go_type,
+    number_of_seconds,
+    seconds,
+    shown,
+    text,
+    texts,
+)
 
 __all__ = ["Reading", "read", "reading"]
 
@@ -90,6 +100,7 @@ def _readers(walk: Walk, login: dict[str, Any]) -> dict[str, Any]:
         "ingress": lambda node: ingress(walk, node),
         "tls": lambda node: tls(walk, node),
         "websocket": lambda node: _websocket(walk, node),
+        "cluster": lambda node: cluster(walk, node, tls),
         "lame_duck_duration": _lame_duck_duration,
         "lame_duck_grace_period": _lame_duck_grace,
         "syslog": lambda node: LOCAL_SYSLOG if _is_on(node) else None,
@@ -131,7 +142,7 @@ def _authorization(walk: Walk, node: Node) -> dict[str, Any]:
 
 
 def _auth_timeout(walk: Walk, node: Node) -> float:
-    timeout = _seconds(node, "error parsing authorization config, 'timeout' ")
+    timeout = number_of_seconds(node, "error parsing authorization config, 'timeout' ")
     if timeout > 60:
         walk.warn(
             node,
@@ -140,14 +151,6 @@ def _auth_timeout(walk: Walk, node: Node) -> float:
             "use '1m' instead of 1m, for example",
         )
     return timeout
-
-
-def _seconds(node: Node, problem: str) -> float:
-    if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
-        return float(node.value)
-    if isinstance(node.value, str):
-        return seconds(node, problem)
-    raise node.wrong(f"{problem}wrong type")
 
 
 def _join_users(walk: Walk, fields: Mapping[str, Any]) -> None:
@@ -187,7 +190,7 @@ def tls(walk: Walk, node: Node) -> TlsBlock:
     readers = {
         "verify": lambda value: _tls_switch(value, "verify"),
         "verify_and_map": lambda value: _tls_switch(value, "verify_and_map"),
-        "timeout": lambda value: _seconds(value, "error parsing tls config, 'timeout' "),
+        "timeout": lambda value: number_of_seconds(value, "error parsing tls config, 'timeout' "),
         "handshake_first": _handshake_first,
         "cipher_suites": _cipher_suites,
         "min_version": _min_version,
@@ -298,7 +301,9 @@ def _websocket(walk: Walk, node: Node) -> WebsocketBlock:
     readers = {
         "tls": lambda value: tls(walk, value),
         "allowed_origins": lambda value: texts(value, "error parsing allowed origins: "),
-        "handshake_timeout": lambda value: _seconds(value, "error parsing handshake timeout: "),
+        "handshake_timeout": lambda value: number_of_seconds(
+            value, "error parsing handshake timeout: "
+        ),
     }
     noted = len(walk.errors)
     fields = walk.block(node, "websocket", readers, "Expected websocket to be a map")

@@ -22,7 +22,17 @@ from broker.conf import ConfError, Node
 from broker.schema import Key, Kind, Status, keys_of
 from broker.suggest import nearest
 
-__all__ = ["Walk", "entries", "go_type", "items", "seconds", "switch", "text", "texts"]
+__all__ = [
+    "Walk",
+    "entries",
+    "go_type",
+    "items",
+    "number_of_seconds",
+    "seconds",
+    "switch",
+    "text",
+    "texts",
+]
 
 #: Reads the value of one key; may raise `ConfError`.
 Reader = Callable[[Node], Any]
@@ -258,6 +268,17 @@ def _listen(node: Node) -> tuple[str, int]:
 def _monitor_listen(node: Node) -> tuple[str | None, int | None]:
     host, port = _listen(node)
     return (host if isinstance(node.value, str) else None), port or None
+
+
+def number_of_seconds(node: Node, problem: str) -> float:
+    """Seconds as a number, or as a duration in quotes; ``problem`` begins what is said of the
+    rest.
+    """
+    if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    if isinstance(node.value, str):
+        return seconds(node, problem)
+    raise node.wrong(f"{problem}wrong type")
 
 
 def seconds(node: Node, problem: str = "") -> float:

@@ -35,7 +35,7 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Protocol
 
 from broker.accounts import Account
@@ -111,7 +111,17 @@ class Carrier(Protocol):
 
 
 class Crossing(ABC):
-    """One thing that a message meets beside subscriptions."""
+    """One thing that a message meets beside subscriptions.
+
+    `once`: it is met on the server where the message was published, and on no other.
+    """
+
+    once = False
+
+    @property
+    def wants(self) -> bytes:
+        """The filter of what other servers must send us because of it; empty: nothing."""
+        return b""
 
     @abstractmethod
     def meet(self, passage: Passage, carrier: Carrier) -> int:
@@ -176,6 +186,11 @@ class StreamOut(Crossing):
         there = _text(self.transform.destination)
         return f"account {self.importer.name} imports this stream as {there}"
 
+    @property
+    def wants(self) -> bytes:
+        """The stream."""
+        return self.transform.source
+
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """The importer's links hear it under their name for it."""
         subject = self.transform.apply(passage.publish.subject, carrier.rng)
@@ -187,6 +202,8 @@ class StreamOut(Crossing):
 
 class ServiceIn(Crossing):
     """A service of `exporter`; stands in the importer's account."""
+
+    once = True
 
     def __init__(
         self, exporter: Account, transform: Transform, export: Export, share: bool
@@ -239,13 +256,23 @@ class Awaited:
 
 
 class ReplyHome(Crossing):
-    """The requests from other accounts that may still be answered; stands under `_R_.>`."""
+    """The requests from other accounts that may still be answered; stands under `wants`.
+
+    Each has a part of `_R_.>` of its own, so that among several servers answers find the one that
+    asked.
+    """
 
     def __init__(self) -> None:
+        self._prefix = _REPLIES + "".join(SystemRandom().choices(_LETTERS, k=6)).encode() + b"."
         self._awaited: dict[bytes, Awaited] = {}  # by reply subject, oldest first
 
     def __str__(self) -> str:
         return "answers to requests from other accounts go home"
+
+    @property
+    def wants(self) -> bytes:
+        """All answers."""
+        return self._prefix + b">"
 
     def __len__(self) -> int:
         """How many ways home are kept, expired ones included."""
@@ -256,8 +283,7 @@ class ReplyHome(Crossing):
         self._sweep(now)
         reply = b""
         while not reply or reply in self._awaited:
-            letters = "".join(rng.choices(_LETTERS, k=12)).encode()
-            reply = _REPLIES + letters[:6] + b"." + letters[6:]
+            reply = self._prefix + "".join(rng.choices(_LETTERS, k=6)).encode()
         wait.until = now + wait.export.threshold
         self._awaited[reply] = wait
         return reply
@@ -403,7 +429,7 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
     account.crossings.insert(source, service)
     for place in (account, exporter):
         if place.home is not None:
-            place.crossings.insert(_REPLIES + b">", place.home)
+            place.crossings.insert(place.home.wants, place.home)
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:

@@ -40,10 +40,11 @@ from typing import Any, Protocol
 from broker.accounts import Account, Subscription, Zone
 from broker.crossing import TRACE_DISABLED, with_header
 from broker.errors import WireError, publish_violation
-from broker.flow import Delivery, Flow
+from broker.flow import Delivery, Flow, Pick
 from broker.link import Link
 from broker.ops import Publish
 from broker.reserved import refusal
+from broker.scope import Kind
 from broker.subject import is_valid_publish
 
 __all__ = ["Journey", "Start", "Tracer", "Trail", "Wish", "Witness", "wish"]
@@ -61,6 +62,9 @@ MAX_HEADERS = 16 * 1024
 
 # Telling of one more takes several microseconds, giving it the message a fraction of one.
 MAX_EVENTS = 1024
+
+# nats-server's numbers of what a connection is.
+_KINDS = {Kind.CLIENT: 0, Kind.ROUTE: 1, Kind.LEAF: 4}
 
 # The last part of a traceparent, flags of eight bits of which Go reads seven; the lowest: sampled.
 _FLAGS = re.compile(r"[0-7][0-9a-fA-F]|\+[0-9a-fA-F]")
@@ -210,16 +214,17 @@ class Journey:
         self._add("se", acc=account.name, to=_text(subject))
 
     def given(self, to: Subscription, problem: str) -> None:
-        """A client gets it, or does not because of a `problem`."""
-        account = to.account
+        """A client or another server gets it, or does not because of a `problem`."""
+        account, link = to.account, to.link
+        is_client = link.kind is Kind.CLIENT
         self._add(
             "eg",
-            kind=0,
-            cid=to.link.id,
-            name=self._witness.name(to.link),
+            kind=_KINDS[link.kind],
+            cid=link.id,
+            name=self._witness.name(link),
             acc="" if account is self.account else account.name,
-            sub=_text(to.filter),
-            queue=_text(to.queue),
+            sub=_text(to.filter) if is_client else "",
+            queue=_text(to.queue) if is_client else "",
             error=problem,
         )
 
@@ -269,14 +274,15 @@ class Trail:
     def pretend(self, flow: Flow[Link], source: Link | None) -> int:
         """Tell what a flow would do with the message; how many would take it."""
         taken = 0
-        for delivery in flow.plain:
+        for delivery in (*flow.plain, *flow.peers):
             problem = _problem(delivery, source)
             self._note(delivery, problem)
             taken += not problem
         for pick in flow.picks:
-            takers = [one for one in pick if not _problem(one, source)][:1]
+            members = _members(pick)
+            takers = [one for one in members if not _problem(one, source)][:1]
             taken += len(takers)
-            for delivery in takers or pick:
+            for delivery in takers or members:
                 self._note(delivery, _problem(delivery, source))
         return taken
 
@@ -284,12 +290,13 @@ class Trail:
         self, flow: Flow[Link], before: Mapping[Delivery[Link], int], source: Link | None
     ) -> None:
         """Tell what a flow has done with it, by what its deliveries counted `before`."""
-        for delivery in flow.plain:
+        for delivery in (*flow.plain, *flow.peers):
             taken = delivery.msgs > before[delivery]
             self._note(delivery, "" if taken else _problem(delivery, source))
         for pick in flow.picks:
-            takers = [one for one in pick if one.msgs > before[one]]
-            for delivery in takers or pick:
+            members = _members(pick)
+            takers = [one for one in members if one.msgs > before[one]]
+            for delivery in takers or members:
                 self._note(delivery, "" if takers else _problem(delivery, source))
 
     def _note(self, delivery: Delivery[Link], problem: str) -> None:
@@ -299,6 +306,11 @@ class Trail:
             self.journey.into_stream(delivery.account, self.stream)
         if self.told:
             self.journey.given(delivery, problem)
+
+
+def _members(pick: Pick[Link]) -> list[Delivery[Link]]:
+    """Who of a queue group may be asked, each once."""
+    return list(dict.fromkeys((*pick, *pick.spare)))
 
 
 def _problem(delivery: Delivery[Link], source: Link | None) -> str:

@@ -1,7 +1,8 @@
 """Who speaks when the broker reports on a message: the same who tells of events, and knows clients.
 
 Neighbours: the `Witness` of `broker.msgtrace` that a server gives its switchboard; the herald of
-`broker.sysservice` is asked who and when. Loop thread only; O(1).
+`broker.sysservice` is asked who and when. Loop thread only; O(1) for
+clients, O(routes) for other servers.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ class Reporter:
         return self._system.herald().stamp()
 
     def name(self, link: Link) -> str:
-        """What a client called itself in its CONNECT."""
+        """What a client called itself in its CONNECT, or another server is called."""
         connection = self._server.census.find(link.id)
-        return "" if connection is None else connection.session.options.name
+        if connection is not None:
+            return connection.session.options.name
+        names = (route.remote_name for route in self._server.routes() if route.rid == link.id)
+        return next(names, "")
 
     def time(self) -> str:
         """The wall-clock time."""

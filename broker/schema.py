@@ -24,61 +24,24 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-from broker.blocks import AccountBlock, Export, Import, IngressLimit, TlsBlock, WebsocketBlock
+from broker.blocks import (
+    AccountBlock,
+    ClusterBlock,
+    Export,
+    Import,
+    IngressLimit,
+    TlsBlock,
+    WebsocketBlock,
+)
 from broker.config import Options
 from broker.gotime import duration
 from broker.permissions import Responses
+from broker.schemakinds import Kind, Line, Reload, Status
+from broker.schemapeers import PEER_BLOCKS, PEER_REFUSED
 
 __all__ = ["KEYS", "Key", "Kind", "Reload", "Row", "Status", "keys_of", "rows"]
-
-
-class Kind(Enum):
-    """What a key takes; the text is for people."""
-
-    TEXT = "text"
-    NAME = "text without blanks"
-    SECRET = "text, never shown"
-    SWITCH = "true or false"
-    INTEGER = "whole number"
-    COUNT = "whole number of at least 1; 0: the default"
-    LIMIT = "whole number; 0 or less: no limit"
-    CONNECTIONS = "whole number of at least 1"
-    TOKENS = "whole number from 1 to 255"
-    SIZE = "bytes, as in 64kb"
-    PORT = "port; -1: any free one"
-    MONITOR_PORT = "port; -1: any free one; 0: off"
-    LISTEN = "host:port, or a port"
-    MONITOR_LISTEN = "host:port or a port, of the monitor"
-    DURATION = 'duration, as in "2m30s"'
-    SPAN = 'duration in quotes, as in "30s"'
-    SECONDS = "seconds, or a duration"
-    RATE = "number or size per second"
-    TEXTS = "text, or an array of texts"
-    SUBJECTS = "subject, or an array of subjects"
-    CHOICE = "one of a few words"
-    MAP = "map"
-    ARRAY = "array of maps"
-    NAMED_MAPS = "map of maps"
-    OTHER = "see below"
-
-
-class Reload(Enum):
-    """What a change needs while the broker runs: nothing, some action, or a restart."""
-
-    LIVE = "live"
-    ACT = "act"
-    RESTART = "restart"
-
-
-class Status(Enum):
-    """Whether we serve a key, always do what it asks for, or refuse it."""
-
-    SERVED = "served"
-    MOOT = "moot"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -105,9 +68,8 @@ class Row:
 
 
 _LIVE, _ACT, _RESTART = Reload.LIVE, Reload.ACT, Reload.RESTART
-_Line = tuple[str, Kind, str, Reload, str]
 
-_TOP: tuple[_Line, ...] = (
+_TOP: tuple[Line, ...] = (
     ("listen", Kind.LISTEN, "host port", _RESTART, "where clients connect to"),
     ("port", Kind.PORT, "port", _RESTART, "the port of that"),
     ("host net", Kind.TEXT, "host", _RESTART, "the address of that"),
@@ -116,6 +78,7 @@ _TOP: tuple[_Line, ...] = (
     ("tls", Kind.MAP, "tls", _ACT, "encrypt client connections"),
     ("allow_non_tls", Kind.SWITCH, "allow_non_tls", _RESTART, "serve plain connections as well"),
     ("websocket ws", Kind.MAP, "websocket", _RESTART, "a second door, for browsers"),
+    ("cluster", Kind.MAP, "cluster", _RESTART, "be a node of a cluster"),
     ("authorization", Kind.MAP, "", _ACT, "who may come in"),
     ("accounts", Kind.NAMED_MAPS, "accounts", _ACT, "users who do not hear those of others"),
     ("no_auth_user", Kind.TEXT, "no_auth_user", _ACT, "who a client without credentials is"),
@@ -182,7 +145,7 @@ _TOP: tuple[_Line, ...] = (
     ("backend", Kind.TEXT, "backend", _RESTART, "wait by select, poll or epoll (ours)"),
 )
 
-_BLOCKS: dict[str, tuple[_Line, ...]] = {
+_BLOCKS: dict[str, tuple[Line, ...]] = {
     "authorization": (
         ("user username", Kind.TEXT, "user", _ACT, "let in only this user"),
         ("password pass", Kind.SECRET, "password", _ACT, "with this password, or its bcrypt hash"),
@@ -338,18 +301,18 @@ _BLOCKS: dict[str, tuple[_Line, ...]] = {
         ("messages msgs", Kind.RATE, "messages", _LIVE, "a second; 0: no limit"),
         ("burst", Kind.SECONDS, "burst", _LIVE, "for how long it may be faster"),
     ),
+    **PEER_BLOCKS,
 }
 
-_NO_CLUSTER = "this broker runs alone, clustering is not there yet"
+_NO_LEAF = "leaf nodes are not there yet"
 _NO_JETSTREAM = "there is no JetStream yet; messages are not stored"
 _NOT_YET = "it is not there yet"
 
 #: path -> (names, why it is refused).
 _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     "": (
-        ("cluster", _NO_CLUSTER),
-        ("gateway", _NO_CLUSTER),
-        ("leafnodes leaf", _NO_CLUSTER),
+        ("gateway", "there are no super-clusters; one cluster can be told of many nodes"),
+        ("leafnodes leaf", _NO_LEAF),
         ("jetstream", _NO_JETSTREAM),
         ("store_dir storedir", _NO_JETSTREAM),
         ("default_js_domain", _NO_JETSTREAM),
@@ -376,15 +339,15 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("nkey", "an account that has a key comes by operator and resolver_preload"),
         ("jetstream", _NO_JETSTREAM),
     ),
-    "limits": (("max_leafnodes max_leafs", _NO_CLUSTER),),
+    "limits": (("max_leafnodes max_leafs", _NO_LEAF),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),
     ),
-    "target": (("cluster", _NO_CLUSTER),),
+    "target": (("cluster", _NOT_YET),),
     "tls": (
         ("insecure", "it is for the clients' side of a connection"),
-        ("verify_cert_and_check_known_urls", _NO_CLUSTER),
+        ("verify_cert_and_check_known_urls", _NOT_YET),
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
         ("certs certificates", "give one pair, as cert_file and key_file"),
@@ -396,17 +359,18 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "websocket": (
         ("authorization authentication", "authorization holds for this door as well"),
-        ("advertise", _NO_CLUSTER),
+        ("advertise", _NOT_YET),
         ("headers", _NOT_YET),
         ("ping_interval", "ping_interval at the top holds for this door as well"),
     ),
+    **PEER_REFUSED,
 }
 
 _MOOT: tuple[tuple[str, Kind, str], ...] = (
     ("no_fast_producer_stall", Kind.SWITCH, "producers are never stalled here"),
     ("disable_sublist_cache no_sublist_cache", Kind.SWITCH, "the flow table changes no result"),
-    ("connect_error_reports", Kind.INTEGER, "there are no routes whose errors to report"),
-    ("reconnect_error_reports", Kind.INTEGER, "there are no routes whose errors to report"),
+    ("connect_error_reports", Kind.INTEGER, "the first failure is reported, then one in 3600"),
+    ("reconnect_error_reports", Kind.INTEGER, "the first failure is reported, then one in 3600"),
 )
 
 
@@ -429,6 +393,8 @@ KEYS: tuple[Key, ...] = tuple(_table())
 _RECORDS: dict[str, type] = {
     "": Options,
     "authorization": Options,
+    "cluster": ClusterBlock,
+    "cluster authorization": ClusterBlock,
     "account": AccountBlock,
     "export": Export,
     "import": Import,
@@ -442,7 +408,9 @@ _RECORDS: dict[str, type] = {
 
 
 #: What has a default in Python and must be given in a file: a door that nobody asked for is none.
-_GIVEN = frozenset(key for key in KEYS if (key.path, key.field) == ("websocket", "port"))
+_GIVEN = frozenset(
+    key for key in KEYS if key.path in ("websocket", "cluster") and key.field == "port"
+)
 
 
 @functools.cache

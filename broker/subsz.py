@@ -72,7 +72,7 @@ class Routing:
     def fanouts(self, account: str) -> list[int]:
         """The number of copies that each flow makes; of one account's flows, or (empty) of all."""
         return [
-            len(flow.plain) + len(flow.picks)
+            len(flow.plain) + len(flow.picks) + len(flow.peers)
             for zone, flow in self.flows
             if account in ("", self.zones.get(zone))
         ]

@@ -9,6 +9,7 @@ import pytest
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     Export,
     Import,
     IngressLimit,
@@ -39,6 +40,8 @@ RECORDS: dict[str, type] = {
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
     "ingress": IngressLimit,
+    "cluster": ClusterBlock,
+    "cluster authorization": ClusterBlock,
 }
 
 #: Fields that no key sets: those of the command line and of programs that embed the broker.

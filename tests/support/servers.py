@@ -79,7 +79,7 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
-        self._news = threading.Condition()
+        self._said = threading.Condition()
         self.port = _ANY_PORT
         self.log: deque[str] = deque(maxlen=500)
 
@@ -147,17 +147,27 @@ class ServerProcess:
         Raises:
             RuntimeError: there is none in time; the message has the log.
         """
-        with self._news:
-            found = self._news.wait_for(
-                lambda: any(text in line for line in self.log), READY_WITHIN
-            )
-        if not found:
-            raise RuntimeError(f"nothing said {text!r}:\n" + "\n".join(self.log))
+        self.find(re.compile(re.escape(text)))
 
     def kill(self) -> None:
         """End the server at once, as a power cut would, and wait for its end."""
         self._running().kill()
         self.stop()
+
+    def find(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        """The first line of the log that has `pattern`, as soon as it is there.
+
+        Raises RuntimeError if it does not come within `READY_WITHIN`.
+        """
+
+        def found() -> re.Match[str] | None:
+            return next(filter(None, map(pattern.search, self.log)), None)
+
+        with self._said:
+            match = self._said.wait_for(found, READY_WITHIN)
+        if not match:
+            raise RuntimeError(f"{pattern.pattern!r} was not logged:\n" + "\n".join(self.log))
+        return match
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -170,9 +180,9 @@ class ServerProcess:
             raise RuntimeError("the server's stderr is not a pipe")
         with stderr:
             for line in stderr:
-                with self._news:
+                with self._said:
                     self.log.append(line.rstrip())
-                    self._news.notify_all()
+                    self._said.notify_all()
                 if listening := _LISTENING.search(line):
                     self.port = int(listening[1])
                 if _READY in line:
