@@ -1,9 +1,10 @@
 """The WebSocket front of `bench.fuzz`: the upgrade, frames, fragments and compression.
 
 What a client hears is compared after the frames are taken off: how the broker cuts its output into
-frames may depend on how its input was cut, what is in them may not. One thing may: a message that
-inflates to too much is refused with what was inflated of it unread or read, by how it came. So of
-an end that is the client's fault it is compared that it came, not which fault was seen first.
+frames may depend on how its input was cut, what is in them may not. One thing may: a compressed
+message that turns out to be wrong, or too much, is refused with its beginning read or unread, by
+how it came. So where compression was agreed on, and the client's fault is the end, only that is
+compared.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ FRAMES = (
 )  # fmt: skip
 
 _GOODBYE = b"\x08\x03\xe8"
+_FAULT = b"\x08\0\0"
 _SWITCHED = b"HTTP/1.1 101"
 _REFUSAL = re.compile(rb"(HTTP/1\.1 [45]\d\d ).*", re.DOTALL)
 
@@ -95,7 +97,11 @@ class Upgraded:
                 raise BrokenPromiseError("an exception reached the reactor")
         if not heard.startswith(_SWITCHED):
             return _REFUSAL.sub(rb"\1", heard)
-        return _understood(heard.partition(b"\r\n\r\n")[2])
+        head, _, frames = heard.partition(b"\r\n\r\n")
+        understood = _understood(frames)
+        if b"permessage-deflate" in head and understood[1][-1:] == [_FAULT]:
+            return _FAULT
+        return understood
 
     def _talk(self, pieces: Sequence[bytes]) -> bytes:
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
@@ -139,7 +145,7 @@ def _understood(data: bytes) -> tuple[bytes, list[bytes]]:
             others.append(bytes([opcode]) + payload[: 2 if opcode == 8 else None])
     unsaid: tuple[bytes, ...] = (b"INFO ",)
     if others and others[-1][:1] == b"\x08" and others[-1] != _GOODBYE:
-        others[-1] = b"\x08\0\0"
+        others[-1] = _FAULT
         unsaid = b"INFO ", b"-ERR "
     lines = bytes(said).split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(unsaid)), others

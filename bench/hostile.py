@@ -9,6 +9,8 @@ are, and judged by the goals in brackets:
     p99         latency of the deliveries to the others: undisturbed, while another broker is
                 attacked, and attacked [at most twice the larger of the two]
     delivered   of what was sent while the attack went on [all, in order]
+    turn        the longest that our broker's loop took, in processor time: what no other process
+                can lengthen, hence what to look at on a busy machine
     memory      of the broker: before, and at most meanwhile [grows by no more than the attack may]
     descriptors before, and when the attack is over [as many as before]
     log         how often the commonest line came [each limit is named, at most once a second]
@@ -35,6 +37,7 @@ from rich.table import Table
 
 from bench.hostile_attacks import ATTACKS, Attack
 from bench.hostile_server import PATIENCE, Observed, commands, observed, shapes
+from bench.hostile_turns import is_ours, longest
 from bench.hostile_witness import Window
 from bench.machine import save
 from bench.output import print_table
@@ -100,9 +103,9 @@ def working(module: str, *arguments: str) -> Iterator[Worker]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one attack on one broker. Memory in bytes; `deeds` are the attack's own counts;
-    `lines` are the log's during the attack, `commonest` the most frequent shape among them, `named`
-    how many of them named the limit.
+    """What came of one attack on one broker. Memory in bytes, `turn` in milliseconds; `deeds` are
+    the attack's own counts; `lines` are the log's during the attack, `commonest` the most frequent
+    shape among them, `named` how many of them named the limit.
     """
 
     broker: str
@@ -121,6 +124,7 @@ class Outcome:
     commonest: int
     commonest_line: str
     named: int
+    turn: float
     deeds: dict[str, int]
 
     @property
@@ -206,7 +210,7 @@ def _attacked(
         deeds = json.loads(attacker.answer())
     lasted = time.monotonic() - begin
     after = _settled(broker, before[1])
-    lines = broker.log()[said:]
+    lines = [line for line in broker.log()[said:] if not is_ours(line)]
     ((line, count),) = shapes(lines).most_common(1) or [("", 0)]
     limit = ATTACKS[title].names.lower()
     return Outcome(
@@ -226,6 +230,7 @@ def _attacked(
         commonest=count,
         commonest_line=line,
         named=sum(limit in line.lower() for line in lines) if limit else 0,
+        turn=longest(broker.log()),
         deeds=deeds,
     )
 
@@ -253,7 +258,7 @@ def show(name: str, outcomes: dict[str, list[Outcome]]) -> int:
     table = Table(title=f"hostile clients: {name}", caption="last round; the ratio is the median")
     table.add_column("attack", no_wrap=True)
     columns = (
-        *("p99 before", "elsewhere", "p99 then", "ratio"),
+        *("p99 before", "elsewhere", "p99 then", "ratio", "turn"),
         *("delivered", "MiB before/most", "fds", "lines"),
     )
     for column in columns:
@@ -274,6 +279,7 @@ def _cells(rounds: list[Outcome]) -> Iterator[str]:
     yield f"{one.elsewhere.p99:.2f} ms"
     yield f"{one.attacked.p99:.2f} ms"
     yield f"{statistics.median(each.ratio for each in rounds):.2f}"
+    yield f"{max(each.turn for each in rounds):.1f} ms"
     yield f"{one.attacked.delivered:,}/{one.attacked.expected:,}"
     yield f"{one.memory_before / MIB:.0f}/{one.memory_most / MIB:.0f}"
     yield f"{one.descriptors_before}/{one.descriptors_after}"

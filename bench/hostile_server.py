@@ -122,7 +122,7 @@ def commands(backend: str | None, *, peer: bool) -> Iterator[dict[str, list[str]
         configuration.write(CONFIGURATION)
         configuration.flush()
         where = ["-c", configuration.name, "-a", HOST, "-p", "-1", "-m", "-1"]
-        found = {"ours": [sys.executable, "-m", "broker", *where, *chosen]}
+        found = {"ours": [sys.executable, "-m", "bench.hostile_turns", *where, *chosen]}
         if peer:
             found["nats-server"] = [_peer(), *where]
         yield found

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from broker.garbage import LOOK, RARITY, Garbage
+from broker.garbage import LONGEST, LOOK, RARITY, Garbage
 from reactor.testing import VirtualReactor, make_reactor
 
 
@@ -43,6 +43,7 @@ def test_a_full_collection_comes_when_there_is_reason_to_and_not_before(
     enough = gc.get_threshold()[2]
     with closing(Garbage(reactor)) as garbage:
         gc.collect()
+        reactor.run_for(LONGEST)
         assert not garbage.look()
         age(enough + 1)
         assert garbage.look()
@@ -52,6 +53,7 @@ def test_a_full_collection_comes_when_there_is_reason_to_and_not_before(
 def test_two_full_collections_are_far_apart_if_one_takes_long(reactor: VirtualReactor) -> None:
     enough = gc.get_threshold()[2]
     with closing(Garbage(reactor, itertools.count(0, 0.5).__next__)) as garbage:
+        reactor.run_for(LONGEST)
         age(enough + 1)
         assert garbage.look()
         age(enough + 1)
@@ -59,6 +61,17 @@ def test_two_full_collections_are_far_apart_if_one_takes_long(reactor: VirtualRe
         assert gc.get_count()[2] > enough
         reactor.run_for(2 * LOOK)
         assert gc.get_count()[2] <= enough
+
+
+def test_where_very_much_is_new_a_collection_is_put_off_but_not_for_ever(
+    reactor: VirtualReactor,
+) -> None:
+    with closing(Garbage(reactor)):
+        age(100)
+        reactor.run_for(LONGEST - LOOK)
+        assert gc.get_count()[2] >= 100
+        reactor.run_for(2 * LOOK)
+        assert gc.get_count()[2] < 100
 
 
 def test_the_timer_looks_and_old_cycles_are_freed(reactor: VirtualReactor) -> None:
@@ -69,7 +82,7 @@ def test_the_timer_looks_and_old_cycles_are_freed(reactor: VirtualReactor) -> No
         age(20)
         del old
         assert before == Cycle.freed
-        reactor.run_for(LOOK)
+        reactor.run_for(LONGEST + LOOK)
     assert before + 1 == Cycle.freed
 
 
