@@ -24,9 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.blocks import (
+    DEFAULT_ACCOUNT,
     AccountBlock,
     IngressLimit,
     JwtBlock,
+    LeafBlock,
     MappingBlock,
     TlsBlock,
     UserBlock,
@@ -34,6 +36,7 @@ from broker.blocks import (
 )
 from broker.checks import CHECKS, OptionsError, crossing_problems, port
 from broker.gotime import duration
+from broker.leafchecks import check_leafnodes
 from broker.permissions import Permissions
 
 __all__ = ["LOCAL_SYSLOG", "ConfigError", "Options", "OptionsError"]
@@ -66,6 +69,7 @@ class Options:
     https_port: int | None = None
     http_base_path: str = ""
     websocket: WebsocketBlock | None = None
+    leafnodes: LeafBlock | None = None
     backlog: int = 1024
     client_advertise: str | None = None
 
@@ -137,6 +141,8 @@ class Options:
         self._check_users()
         self._check_sizes()
         self._check_doors()
+        if self.leafnodes is not None:
+            check_leafnodes(self.leafnodes, self._account_names())
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some fields changed, checked as a whole. Raises `OptionsError` like the
@@ -156,6 +162,13 @@ class Options:
         yield from self.users
         for account in self.accounts:
             yield from account.users
+
+    def _account_names(self) -> set[str] | None:
+        """The accounts that there are; None: only the JWTs tell."""
+        if self.jwt is not None:
+            return None
+        system = self.system_account or "$SYS"
+        return {DEFAULT_ACCOUNT, system} | {account.name for account in self.accounts}
 
     def _check_credentials(self) -> None:
         if self.token is not None and (self.user is not None or self.password is not None):

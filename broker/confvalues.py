@@ -22,7 +22,7 @@ from broker.conf import ConfError, Node
 from broker.schema import Key, Kind, Status, keys_of
 from broker.suggest import nearest
 
-__all__ = ["Walk", "entries", "go_type", "items", "seconds", "switch", "text", "texts"]
+__all__ = ["Walk", "entries", "go_type", "items", "seconds", "switch", "text", "texts", "timeout"]
 
 #: Reads the value of one key; may raise `ConfError`.
 Reader = Callable[[Node], Any]
@@ -41,6 +41,7 @@ _UNKNOWN = {
     "limits": 'Unknown field "{}" parsing account limits',
     "target": 'Unknown field "{}" for mapping destination',
     "tls": 'error parsing tls config, unknown field "{}"',
+    "leaf tls": 'error parsing tls config, unknown field "{}"',
 }
 
 #: nats-server's words for a key that is given twice by different names, where it has any.
@@ -281,6 +282,15 @@ def seconds(node: Node, problem: str = "") -> float:
         total += float(found[1]) * _UNITS[found[2]]
         rest = rest[found.end() :]
     return -total if word[0] == "-" else total
+
+
+def timeout(node: Node, problem: str) -> float:
+    """Seconds as a number, or a duration; `problem` begins an error."""
+    if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    if isinstance(node.value, str):
+        return seconds(node, problem)
+    raise node.wrong(f"{problem}wrong type")
 
 
 def _seconds_or_number(node: Node) -> float:

@@ -23,91 +23,31 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-from broker.blocks import AccountBlock, Export, Import, IngressLimit, TlsBlock, WebsocketBlock
+from broker.blocks import (
+    AccountBlock,
+    Export,
+    Import,
+    IngressLimit,
+    LeafBlock,
+    RemoteBlock,
+    RemoteTls,
+    TlsBlock,
+    WebsocketBlock,
+)
 from broker.config import Options
 from broker.gotime import duration
+from broker.keys import Key, Kind, Line, Reload, Row, Status
+from broker.leafkeys import LEAF_BLOCKS, LEAF_REFUSED
 from broker.permissions import Responses
 
 __all__ = ["KEYS", "Key", "Kind", "Reload", "Row", "Status", "keys_of", "rows"]
 
 
-class Kind(Enum):
-    """What a key takes; the text is for people."""
-
-    TEXT = "text"
-    NAME = "text without blanks"
-    SECRET = "text, never shown"
-    SWITCH = "true or false"
-    INTEGER = "whole number"
-    COUNT = "whole number of at least 1; 0: the default"
-    LIMIT = "whole number; 0 or less: no limit"
-    CONNECTIONS = "whole number of at least 1"
-    TOKENS = "whole number from 1 to 255"
-    SIZE = "bytes, as in 64kb"
-    PORT = "port; -1: any free one"
-    MONITOR_PORT = "port; -1: any free one; 0: off"
-    LISTEN = "host:port, or a port"
-    MONITOR_LISTEN = "host:port or a port, of the monitor"
-    DURATION = 'duration, as in "2m30s"'
-    SPAN = 'duration in quotes, as in "30s"'
-    SECONDS = "seconds, or a duration"
-    RATE = "number or size per second"
-    TEXTS = "text, or an array of texts"
-    SUBJECTS = "subject, or an array of subjects"
-    CHOICE = "one of a few words"
-    MAP = "map"
-    ARRAY = "array of maps"
-    NAMED_MAPS = "map of maps"
-    OTHER = "see below"
-
-
-class Reload(Enum):
-    """What a change needs while the broker runs: nothing, some action, or a restart."""
-
-    LIVE = "live"
-    ACT = "act"
-    RESTART = "restart"
-
-
-class Status(Enum):
-    """Whether we serve a key, always do what it asks for, or refuse it."""
-
-    SERVED = "served"
-    MOOT = "moot"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key: the block it may stand in, its names (the best one first), what it takes, the field
-    it sets, what a change of it needs, and what it means (of one refused: why).
-    """
-
-    path: str
-    names: tuple[str, ...]
-    kind: Kind
-    field: str
-    reload: Reload
-    help: str
-    status: Status = Status.SERVED
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the guide: `default` is as a file writes it, and empty where there is none."""
-
-    key: Key
-    default: str
-
-
 _LIVE, _ACT, _RESTART = Reload.LIVE, Reload.ACT, Reload.RESTART
-_Line = tuple[str, Kind, str, Reload, str]
 
-_TOP: tuple[_Line, ...] = (
+_TOP: tuple[Line, ...] = (
     ("listen", Kind.LISTEN, "host port", _RESTART, "where clients connect to"),
     ("port", Kind.PORT, "port", _RESTART, "the port of that"),
     ("host net", Kind.TEXT, "host", _RESTART, "the address of that"),
@@ -116,6 +56,7 @@ _TOP: tuple[_Line, ...] = (
     ("tls", Kind.MAP, "tls", _ACT, "encrypt client connections"),
     ("allow_non_tls", Kind.SWITCH, "allow_non_tls", _RESTART, "serve plain connections as well"),
     ("websocket ws", Kind.MAP, "websocket", _RESTART, "a second door, for browsers"),
+    ("leafnodes leaf", Kind.MAP, "leafnodes", _RESTART, "leaves below us, hubs above us"),
     ("authorization", Kind.MAP, "", _ACT, "who may come in"),
     ("accounts", Kind.NAMED_MAPS, "accounts", _ACT, "users who do not hear those of others"),
     ("no_auth_user", Kind.TEXT, "no_auth_user", _ACT, "who a client without credentials is"),
@@ -174,7 +115,8 @@ _TOP: tuple[_Line, ...] = (
     ("backend", Kind.TEXT, "backend", _RESTART, "wait by select, poll or epoll (ours)"),
 )
 
-_BLOCKS: dict[str, tuple[_Line, ...]] = {
+_BLOCKS: dict[str, tuple[Line, ...]] = {
+    **LEAF_BLOCKS,
     "authorization": (
         ("user username", Kind.TEXT, "user", _ACT, "let in only this user"),
         ("password pass", Kind.SECRET, "password", _ACT, "with this password, or its bcrypt hash"),
@@ -317,10 +259,10 @@ _NOT_YET = "it is not there yet"
 
 #: path -> (names, why it is refused).
 _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
+    **LEAF_REFUSED,
     "": (
         ("cluster", _NO_CLUSTER),
         ("gateway", _NO_CLUSTER),
-        ("leafnodes leaf", _NO_CLUSTER),
         ("jetstream", _NO_JETSTREAM),
         ("store_dir storedir", _NO_JETSTREAM),
         ("default_js_domain", _NO_JETSTREAM),
@@ -357,7 +299,7 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     "import": (("allow_trace", _NOT_YET),),
     "target": (("cluster", _NO_CLUSTER),),
     "tls": (
-        ("insecure", "it is for the clients' side of a connection"),
+        ("insecure", "it is for connections that we make, as in the remotes of leafnodes"),
         ("verify_cert_and_check_known_urls", _NO_CLUSTER),
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
@@ -407,6 +349,9 @@ _RECORDS: dict[str, type] = {
     "export": Export,
     "import": Import,
     "ingress": IngressLimit,
+    "leafnodes": LeafBlock,
+    "leaf remote": RemoteBlock,
+    "leaf tls": RemoteTls,
     "limits": AccountBlock,
     "responses": Responses,
     "tls": TlsBlock,
