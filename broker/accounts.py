@@ -9,6 +9,8 @@ thousand clients with the same rules share one zone, and its flows.
 Each account has an *inner* zone without rules: for its unrestricted clients, for what comes over
 from other accounts, and for what the broker itself has to say. Zone 0 is the inner zone of `$G`.
 
+What other servers send us has zones of its own: their *scope* says how far it may go on from here.
+
 Invariants: a zone with rules lives as long as a link is in it, and is forgotten with its flows
 afterwards, because rules may come from tokens in ever new variety. So is an account that no
 configuration names, when nobody is in it. Numbers are used again.
@@ -27,6 +29,7 @@ from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
 from broker.flow import Delivery
 from broker.link import Link
 from broker.permissions import Permissions, PublishGate, Responses, Rules, SubscribeGate
+from broker.scope import EVERYWHERE, Scope
 from broker.snapshots import AccountInfo
 from broker.taps import Tap
 from broker.transform import Mapper
@@ -60,6 +63,11 @@ class Subscription(Delivery[Link]):
         self.withheld: Trie[bytes] | None = None
         self.responses: Responses | None = None
 
+    @property
+    def key(self) -> bytes:
+        """By what its link knows it."""
+        return self.sid
+
     def judge_by(self, member: Member) -> bool:
         """Take over what `member` may; whether its flows have to be made anew."""
         before = self.withheld, self.responses
@@ -75,18 +83,31 @@ class Subscription(Delivery[Link]):
 
 
 class Zone:
-    """An account with rules for publishing; `gate` is None where everything may be published."""
+    """An account with rules for publishing; `gate` is None where everything may be published.
+    `scope` is how far it goes.
+    """
 
-    __slots__ = ("account", "gate", "links", "number", "rules")
+    __slots__ = ("account", "gate", "links", "number", "rules", "scope")
 
     def __init__(
-        self, number: int, account: Account, rules: Rules, gate: PublishGate | None
+        self,
+        number: int,
+        account: Account,
+        rules: Rules,
+        gate: PublishGate | None,
+        scope: Scope = EVERYWHERE,
     ) -> None:
         self.number = number
         self.account = account
         self.rules = rules
         self.gate = gate
+        self.scope = scope
         self.links = 0
+
+    @property
+    def key(self) -> tuple[Rules, Scope]:
+        """What tells it from other zones of its account."""
+        return self.rules, self.scope
 
 
 class Member:
@@ -131,7 +152,7 @@ class Account:
         self.gone = False
         self.trie: Trie[Subscription] = Trie()
         self.inner = Zone(inner, self, _ANYTHING, None)
-        self.zones: dict[Rules, Zone] = {_ANYTHING: self.inner}
+        self.zones: dict[tuple[Rules, Scope], Zone] = {self.inner.key: self.inner}
         self.mapper = Mapper()
         # What makes a message more than a matter of this account's links; see `broker.crossing`.
         self.crossings: Trie[Crossing] = Trie()
@@ -250,7 +271,9 @@ class Accounts:
         """The zone of that number."""
         return self._zones[number]
 
-    def enter(self, link: Link, account: str, permissions: Permissions) -> Member:
+    def enter(
+        self, link: Link, account: str, permissions: Permissions, scope: Scope = EVERYWHERE
+    ) -> Member:
         """A link comes in: finds or makes its zone.  O(entries of the rules) for a new zone.
 
         Raises ValueError for permissions that hold no filters; nothing has changed then.
@@ -258,22 +281,28 @@ class Accounts:
         permissions = effective(permissions)
         publish, subscribe = permissions.publish, permissions.subscribe
         gate = None if subscribe == _ANYTHING else SubscribeGate(subscribe)
-        zone = self._zone_of(account, publish)
+        zone = self._zone_of(account, publish, scope)
         zone.links += 1
         member = Member(link, zone, permissions, gate)
         zone.account.join(member)
         return member
 
-    def _zone_of(self, name: str, rules: Rules) -> Zone:
+    def scoped(self, account: Account, scope: Scope) -> Zone:
+        """The zone of what goes so far and has no rules; made if there is none, and kept for as
+        long as the account.
+        """
+        return self._zone_of(account.name, _ANYTHING, scope)
+
+    def _zone_of(self, name: str, rules: Rules, scope: Scope) -> Zone:
         known = self._accounts.get(name)
-        zone = known.zones.get(rules) if known else None
+        zone = known.zones.get((rules, scope)) if known else None
         if zone is None:
             gate = None if rules == _ANYTHING else PublishGate(rules)
             account = self.account(name)
-            if gate is None:
+            if gate is None and scope == EVERYWHERE:
                 return account.inner
-            zone = Zone(self._number(), account, rules, gate)
-            account.zones[rules] = self._zones[zone.number] = zone
+            zone = Zone(self._number(), account, rules, gate, scope)
+            account.zones[zone.key] = self._zones[zone.number] = zone
         return zone
 
     def leave(self, member: Member) -> list[int]:
@@ -284,7 +313,7 @@ class Accounts:
         zone.links -= 1
         gone = []
         if not zone.links and zone is not account.inner:
-            del account.zones[zone.rules]
+            del account.zones[zone.key]
             gone.append(zone.number)
         return self._release(gone) + self.tidy(account)
 
@@ -296,7 +325,7 @@ class Accounts:
             return []
         del self._accounts[account.name]
         account.gone = True
-        return self._release([account.inner.number])
+        return self._release([zone.number for zone in account.zones.values()])
 
     def _release(self, numbers: list[int]) -> list[int]:
         for number in numbers:

@@ -24,11 +24,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from broker.permissions import Permissions
+from broker.permissions import Permissions, Rules
 
 __all__ = [
     "DEFAULT_ACCOUNT",
     "AccountBlock",
+    "ClusterBlock",
     "Export",
     "Import",
     "IngressLimit",
@@ -273,3 +274,31 @@ class LeafBlock:
     reconnect: float = 1.0
     dial_timeout: float = 1.0
     isolate: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterBlock:
+    """Being a node of a cluster. ``name`` empty takes that of the others.
+
+    ``routes`` are the URLs of other nodes to dial, as ``nats-route://user:password@host:port``; the
+    rest is found by asking them. ``user`` and ``password`` are what others must say, ``imports``
+    and ``exports`` which subjects may come from and go to them. With ``tls`` both sides show a
+    certificate. ``advertise`` is the address that other nodes are told to dial; with
+    ``no_advertise`` clients are not told of other nodes. A node known by hearsay is dialled
+    ``connect_retries`` times more after a failure, with ``connect_backoff`` ever more slowly.
+    """
+
+    name: str = ""
+    host: str = "0.0.0.0"
+    port: int = 6222
+    routes: tuple[str, ...] = field(default=(), repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    auth_timeout: float = 2.0
+    imports: Rules | None = None
+    exports: Rules | None = None
+    tls: TlsBlock | None = None
+    advertise: str = ""
+    no_advertise: bool = False
+    connect_retries: int = 0
+    connect_backoff: bool = False

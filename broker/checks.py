@@ -18,6 +18,7 @@ from itertools import zip_longest
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     Export,
     Import,
     IngressLimit,
@@ -178,6 +179,7 @@ CHECKS: dict[str, _Check] = {
     "http_base_path": _text_or_empty,
     "websocket": _record_or_none(WebsocketBlock),
     "leafnodes": _record_or_none(LeafBlock),
+    "cluster": _record_or_none(ClusterBlock),
     "backlog": _count,
     "client_advertise": _text_or_none,
     "tls": _record_or_none(TlsBlock),

@@ -2,8 +2,8 @@
 
 The idea: a dialect is a *table of verbs*.  Each row says how a verb's line is bounded and which
 function turns its arguments into an operation; `Parser` walks any such table.  Routes and leaf
-nodes speak other dialects of the same grammar, so they will be further tables and not further
-parsers.
+nodes speak other dialects of the same grammar, so they are further tables (`broker.dialects`) and
+not further parsers.
 
 The grammar, as nats-server's byte-by-byte state machine accepts it (found out by asking one):
 
@@ -53,6 +53,7 @@ from broker.errors import (
 
 __all__ = [
     "CLIENT_DIALECT",
+    "COMMON_VERBS",
     "CRLF",
     "OK",
     "PING",
@@ -67,6 +68,9 @@ __all__ = [
     "info_line",
     "msg_parts",
     "no_responders",
+    "read_size",
+    "split",
+    "wrong",
 ]
 
 CRLF = b"\r\n"
@@ -94,6 +98,7 @@ class Head(NamedTuple):
     size_text: bytes
     header_size: int = 0
     header_text: bytes = b""
+    routing: ops.Routing | None = None
 
 
 @dataclass(frozen=True)
@@ -290,63 +295,66 @@ class Parser:
             size_text=head.size_text,
             header_size=head.header_size,
             header_text=head.header_text,
+            routing=head.routing,
         )
 
 
-def _split(arguments: bytes) -> list[bytes]:
+def split(arguments: bytes) -> list[bytes]:
     """Words between spaces and tabs.  (`bytes.split()` would also cut at VT and FF, which subjects
     may hold.)
     """
     return [word for word in arguments.replace(b"\t", b" ").split(b" ") if word]
 
 
-def _wrong(what: str, arguments: bytes, error: WireError = BAD_ARGUMENTS) -> ProtocolError:
+def wrong(what: str, arguments: bytes, error: WireError = BAD_ARGUMENTS) -> ProtocolError:
+    """The error to raise for arguments that break the rule `what`."""
     return ProtocolError(error, f"{what}: {arguments[:64]!r}")
 
 
-def _size(digits: bytes, arguments: bytes) -> int:
+def read_size(digits: bytes, arguments: bytes) -> int:
+    """A size in decimal digits.  Raises ProtocolError, which shows `arguments`, for any other."""
     # Nine digits: what nats-server reads, and always below 2**31 for the sake of the C twin.
     if len(digits) > 9 or not digits.isdigit():
-        raise _wrong("a size must be one to nine digits", arguments)
+        raise wrong("a size must be one to nine digits", arguments)
     return int(digits)
 
 
 def _build_pub(parser: Parser, arguments: bytes) -> Head:
-    words = _split(arguments)
+    words = split(arguments)
     if not 2 <= len(words) <= 3:
-        raise _wrong("PUB takes subject [reply] size", arguments)
-    size = _size(words[-1], arguments)
+        raise wrong("PUB takes subject [reply] size", arguments)
+    size = read_size(words[-1], arguments)
     if size > parser.max_payload:
-        raise _wrong(f"payload over {parser.max_payload} bytes", arguments, PAYLOAD_EXCEEDED)
+        raise wrong(f"payload over {parser.max_payload} bytes", arguments, PAYLOAD_EXCEEDED)
     return Head(words[0], words[1] if len(words) == 3 else b"", size, words[-1])
 
 
 def _build_hpub(parser: Parser, arguments: bytes) -> Head:
-    words = _split(arguments)
+    words = split(arguments)
     if not parser.headers:
-        raise _wrong("HPUB without headers agreed in CONNECT", arguments)
+        raise wrong("HPUB without headers agreed in CONNECT", arguments)
     if not 3 <= len(words) <= 4:
-        raise _wrong("HPUB takes subject [reply] header-size size", arguments)
-    header_size, size = _size(words[-2], arguments), _size(words[-1], arguments)
+        raise wrong("HPUB takes subject [reply] header-size size", arguments)
+    header_size, size = read_size(words[-2], arguments), read_size(words[-1], arguments)
     if header_size > size:
-        raise _wrong("headers larger than the message", arguments)
+        raise wrong("headers larger than the message", arguments)
     if size > parser.max_payload:
-        raise _wrong(f"payload over {parser.max_payload} bytes", arguments, PAYLOAD_EXCEEDED)
+        raise wrong(f"payload over {parser.max_payload} bytes", arguments, PAYLOAD_EXCEEDED)
     reply = words[1] if len(words) == 4 else b""
     return Head(words[0], reply, size, words[-1], header_size, words[-2])
 
 
 def _build_sub(_parser: Parser, arguments: bytes) -> ops.Op:
-    words = _split(arguments.replace(b"\r", b" ").replace(b"\n", b" "))
+    words = split(arguments.replace(b"\r", b" ").replace(b"\n", b" "))
     if not 2 <= len(words) <= 3:
-        raise _wrong("SUB takes subject [queue] sid", arguments)
+        raise wrong("SUB takes subject [queue] sid", arguments)
     return ops.Subscribe(words[0], words[1] if len(words) == 3 else b"", words[-1])
 
 
 def _build_unsub(_parser: Parser, arguments: bytes) -> ops.Op:
-    words = _split(arguments.replace(b"\r", b" ").replace(b"\n", b" "))
+    words = split(arguments.replace(b"\r", b" ").replace(b"\n", b" "))
     if not 1 <= len(words) <= 2:
-        raise _wrong("UNSUB takes sid [max]", arguments)
+        raise wrong("UNSUB takes sid [max]", arguments)
     limit = words[1] if len(words) == 2 else b""
     # A limit that cannot be read is no error: it means "at once", as if it had been left out.
     return ops.Unsubscribe(words[0], int(limit) if limit.isdigit() and len(limit) <= 9 else 0)
@@ -364,18 +372,23 @@ def _build_err(_parser: Parser, arguments: bytes) -> ops.Op:
     return ops.Err(arguments)
 
 
+# What all dialects have in common.
+COMMON_VERBS = (
+    Verb(b"PING", False, None, ops.Ping()),
+    Verb(b"PONG", False, None, ops.Pong()),
+    Verb(b"CONNECT", False, _build_connect),
+    Verb(b"INFO", False, _build_info),
+    Verb(b"+OK", False, None, ops.Ok()),
+    Verb(b"-ERR", True, _build_err),
+)
+
 CLIENT_DIALECT = Dialect(
     (
         Verb(b"PUB", True, _build_pub),
         Verb(b"HPUB", True, _build_hpub),
         Verb(b"SUB", True, _build_sub),
         Verb(b"UNSUB", True, _build_unsub),
-        Verb(b"PING", False, None, ops.Ping()),
-        Verb(b"PONG", False, None, ops.Pong()),
-        Verb(b"CONNECT", False, _build_connect),
-        Verb(b"INFO", False, _build_info),
-        Verb(b"+OK", False, None, ops.Ok()),
-        Verb(b"-ERR", True, _build_err),
+        *COMMON_VERBS,
     )
 )
 

@@ -26,6 +26,7 @@ from typing import Any
 from broker.blocks import (
     DEFAULT_ACCOUNT,
     AccountBlock,
+    ClusterBlock,
     IngressLimit,
     JwtBlock,
     LeafBlock,
@@ -70,6 +71,7 @@ class Options:
     http_base_path: str = ""
     websocket: WebsocketBlock | None = None
     leafnodes: LeafBlock | None = None
+    cluster: ClusterBlock | None = None
     backlog: int = 1024
     client_advertise: str | None = None
 

@@ -89,7 +89,12 @@ class Carrier(Protocol):
 
 
 class Crossing(ABC):
-    """One thing that a message meets beside subscriptions."""
+    """One thing that a message meets beside subscriptions.
+
+    `once`: it is met on the server where the message was published, and on no other.
+    """
+
+    once = False
 
     @abstractmethod
     def meet(self, passage: Passage, carrier: Carrier) -> int:
@@ -157,6 +162,8 @@ class StreamOut(Crossing):
 
 class ServiceIn(Crossing):
     """A service of `exporter`; stands in the importer's account."""
+
+    once = True
 
     def __init__(
         self, exporter: Account, transform: Transform, export: Export, share: bool

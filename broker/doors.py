@@ -103,9 +103,9 @@ class Doors:
                 self._reactor, (options.host, port), self._server.admit, backlog=options.backlog
             )
         except OSError as error:
-            raise _explained(
-                f"Error listening on port: {address(options.host, port)}", error
-            ) from (error)
+            raise explained(f"Error listening on port: {address(options.host, port)}", error) from (
+                error
+            )
         self.port = door.port
         secure = options.tls is not None
         self._note("nats", "tls" if secure else "nats", options.host, door.port)
@@ -127,7 +127,7 @@ class Doors:
             door = self._websocket = WebsocketListener(self._reactor, self._server, block)
         except OSError as error:
             where = address(host, max(block.port, 0))
-            raise _explained(f"Unable to listen for websocket connections: {where}", error) from (
+            raise explained(f"Unable to listen for websocket connections: {where}", error) from (
                 error
             )
         self._note("websocket", scheme, host, door.port)
@@ -145,7 +145,7 @@ class Doors:
             monitor = Monitor(self._reactor, self._server, tls=tls)
         except OSError as error:
             trouble = "Can't start monitoring: can't listen to the monitor port"
-            raise _explained(trouble, error) from error
+            raise explained(trouble, error) from error
         scheme = "http" if tls is None else "https"
         self._note("monitoring", scheme, monitor.host, monitor.port)
         logger.info("Starting %s monitor on %s", scheme, address(monitor.host, monitor.port))
@@ -160,7 +160,7 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _explained(trouble: str, error: OSError) -> OSError:
+def explained(trouble: str, error: OSError) -> OSError:
     """The same error with what we were about to do in front of it, and its number kept."""
     explained = type(error)(f'{trouble}, "{error.strerror or error}"')
     explained.errno = error.errno

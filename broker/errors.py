@@ -76,6 +76,10 @@ class Closed(Enum):
     AUTHENTICATION_EXPIRED = "Authentication Expired"
     NO_RESPONDERS_NEEDS_HEADERS = "No Responders Requires Headers"
     KICKED = "Kicked"
+    DUPLICATE_ROUTE = "Duplicate Route"
+    CLUSTER_NAME_CONFLICT = "Cluster Name Conflict"
+    DUPLICATE_SERVER_NAME = "Duplicate Server Name"
+    WRONG_PORT = "Incorrect Port"
 
 
 @dataclass(frozen=True)

@@ -34,15 +34,23 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Generic, TypeVar
 
 from broker.subject import SEPARATOR, STAR, TAIL
 from broker.trie import Trie
 
-__all__ = ["DEFAULT_CAPACITY", "MAX_MASKS", "Delivery", "Flow", "FlowTable", "FlowTableStats"]
+__all__ = [
+    "DEFAULT_CAPACITY",
+    "MAX_MASKS",
+    "Delivery",
+    "Flow",
+    "FlowTable",
+    "FlowTableStats",
+    "Pick",
+]
 
 L = TypeVar("L")
 
@@ -74,27 +82,55 @@ class Delivery(Generic[L]):
         self.limit = 0
 
 
-@dataclass(frozen=True)
+class Pick(tuple[Delivery[L], ...]):
+    """A queue group: one member gets the message.  Immutable.
+
+    The tuple holds those to choose among; a member on another server stands in it as often as its
+    group is large there.  `spare` is walked, in order, only if none of them takes the message.
+    """
+
+    queue: bytes
+    spare: tuple[Delivery[L], ...]
+
+    @classmethod
+    def of(
+        cls, queue: bytes, members: Iterable[Delivery[L]], spare: Iterable[Delivery[L]] = ()
+    ) -> Pick[L]:
+        """The group `queue` with these members."""
+        pick = cls(members)
+        pick.queue = queue
+        pick.spare = tuple(spare)
+        return pick
+
+
+@dataclass(frozen=True, slots=True)
 class Flow(Generic[L]):
     """What to do with a message whose subject fits `pattern`.  Immutable.
 
     `plain`: each of these gets a copy.  `picks`: one member of each, by walking it from a random
-    start until a member accepts.  `ask`: the message goes to the switchboard, which delivers it.
-    An empty pattern means that the flow serves the one message it was made for and is not kept.
+    start until a member accepts.  `peers`: each of these servers gets one line, whatever else it
+    gets.  `ask`: the message goes to the switchboard, which delivers it.  An empty pattern means
+    that the flow serves the one message it was made for and is not kept.
     """
-
-    __slots__ = ("ask", "pattern", "picks", "plain")
 
     pattern: bytes
     plain: tuple[Delivery[L], ...]
-    picks: tuple[tuple[Delivery[L], ...], ...]
+    picks: tuple[Pick[L], ...]
     ask: bool
+    peers: tuple[Delivery[L], ...] = ()
+    #: Whether there is more to it than `plain`, which is all that the hot path wants to know.
+    beyond: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beyond", bool(self.picks or self.peers))
 
     def deliveries(self) -> Iterator[Delivery[L]]:
         """Every delivery that the flow may make, members of all picks included."""
         yield from self.plain
         for pick in self.picks:
             yield from pick
+            yield from pick.spare
+        yield from self.peers
 
 
 @dataclass(frozen=True)

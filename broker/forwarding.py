@@ -32,11 +32,13 @@ from broker import codec
 from broker.accounts import Account, Subscription, Zone
 from broker.crossing import Crossing, Passage, renamed
 from broker.errors import WireError, publish_violation
-from broker.flow import Delivery, Flow
+from broker.flow import Delivery, Flow, Pick
 from broker.link import Link
 from broker.ops import Publish
 from broker.plane import DataPlane
+from broker.remotes import RemoteSubscription
 from broker.replies import Replies
+from broker.scope import Kind
 from broker.taps import Message, Tap
 from broker.trie import join_patterns
 
@@ -63,10 +65,15 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     found = account.trie.resolve(subject)
     patterns = {found.pattern}
     plain: list[Delivery[Link]] = []
+    peers: dict[Link, Delivery[Link]] = {}  # however much it wants, a peer gets one line
     groups: dict[bytes, list[Delivery[Link]]] = {}
+    spares: dict[bytes, list[Delivery[Link]]] = {}
     left_out: list[Subscription] = []
     ask = False
     for one in found.values:
+        remote = one if isinstance(one, RemoteSubscription) else None
+        if remote and not zone.scope.admits(remote.link.kind, remote.origin):
+            continue
         if one.withheld is not None:
             withheld = one.withheld.resolve(subject)
             patterns.add(withheld.pattern)
@@ -75,7 +82,12 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
                 continue
         ask = ask or one.limit > 0 or one.responses is not None
         if one.queue:
-            groups.setdefault(one.queue, []).append(one)
+            # A member below another server is the last choice.
+            chosen = spares if remote and remote.origin else groups
+            members = chosen.setdefault(one.queue, [])
+            members += [remote] * remote.weight if remote else [one]
+        elif remote:
+            peers.setdefault(one.link, one)
         else:
             plain.append(one)
     crossings: list[Crossing] = []
@@ -87,11 +99,14 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     if zone.gate is not None:
         allowed, pattern = zone.gate.look(subject)
         patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
-    picks = tuple(map(tuple, groups.values()))
-    asks = ask or bool(crossings)
-    return Outcome(
-        Flow(join_patterns(list(patterns)), tuple(plain), picks, asks), left_out, crossings
+    picks = tuple(
+        Pick.of(queue, groups.get(queue, ()), spares.get(queue, ()))
+        for queue in dict.fromkeys((*groups, *spares))
     )
+    asks = ask or bool(crossings)
+    pattern = join_patterns(list(patterns))
+    flow = Flow(pattern, tuple(plain), picks, asks, tuple(peers.values()))
+    return Outcome(flow, left_out, crossings)
 
 
 class Board(Protocol):
@@ -99,6 +114,9 @@ class Board(Protocol):
 
     def place(self, link: Link) -> Zone:
         """The zone in which `link` publishes."""
+
+    def near(self, account: Account) -> Zone:
+        """The zone of what is delivered by this server alone, as others do the same."""
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
@@ -158,6 +176,18 @@ class Forwarding:
         if self._calls:
             self.settle()
 
+    def arrive(self, link: Link, zone: Zone, publish: Publish, now: float) -> None:
+        """Deliver what another server sent, which has judged it and answers for it."""
+        self.published += 1
+        self._now = now
+        flow = self._board.flow(zone, publish.subject)
+        if flow.ask:
+            self._deliver(flow, Passage(publish, link, zone.account, zone.account, now))
+        else:
+            self._plane.deliver(link, publish, flow)
+        if self._calls:
+            self.settle()
+
     def _answer_unheard(self, link: Link, account: Account, publish: Publish) -> None:
         for delivery in self._board.flow(account.inner, publish.reply).plain:
             if delivery.link is link:
@@ -209,10 +239,11 @@ class Forwarding:
 
     def hand_out(self, passage: Passage) -> int:
         """See `Carrier.hand_out`."""
-        if passage.account.gone:
+        account = passage.account
+        if account.gone:
             return 0
-        flow = self._board.flow(passage.account.inner, passage.publish.subject)
-        return self._follow(flow, passage)
+        near = self._board.near(account)
+        return self._follow(self._board.flow(near, passage.publish.subject), passage)
 
     def overhear(self, tap: Tap, message: Message) -> None:
         """See `Carrier.overhear`."""
@@ -227,7 +258,10 @@ class Forwarding:
     def _deliver(self, flow: Flow[Link], passage: Passage) -> int:
         taken = self._follow(flow, passage)
         if flow.ask:
+            routed = passage.link is not None and passage.link.kind is Kind.ROUTE
             for crossing in passage.account.meeting(passage.publish.subject):
+                if crossing.once and routed:
+                    continue  # it was met where the message was published
                 taken += crossing.meet(passage, self)
         return taken
 

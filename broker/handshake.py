@@ -56,6 +56,8 @@ class ServerInfo:
     tls_available: bool = False
     connect_urls: tuple[str, ...] = ()
     ldm: bool = False
+    cluster: str = ""
+    cluster_dynamic: bool = False
 
     def json(
         self,
@@ -94,6 +96,8 @@ class ServerInfo:
             "client_id": client_id,
             "client_ip": client_ip,
             "nonce": nonce,
+            "cluster": self.cluster,
+            "cluster_dynamic": self.cluster_dynamic,
             "connect_urls": self.connect_urls,
             "ldm": self.ldm,
             "connect_info": bool(account),
@@ -145,77 +149,83 @@ def advertised(address: str, host: str, port: int) -> tuple[str, int]:
     return name.strip("[]") or host, int(number)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """A text."""
     return isinstance(value, str)
 
 
-def _is_flag(value: object) -> bool:
+def is_flag(value: object) -> bool:
+    """True or false."""
     return isinstance(value, bool)
 
 
-def _is_int(value: object) -> bool:
+def is_int(value: object) -> bool:
+    """A whole number of 64 bits."""
     # bool is an int to Python, and Go's int has 64 bits.
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-def _is_natural(value: object) -> bool:
+def is_natural(value: object) -> bool:
+    """A whole number of 64 bits, from 0 on."""
     return type(value) is int and 0 <= value < 2**64
 
 
-def _is_text_list(value: object) -> bool:
+def is_text_list(value: object) -> bool:
+    """An array of texts."""
     # JSON's null within a list of texts is the empty text to Go.
     return (
         isinstance(value, list)
-        and not isinstance(value, _Object)
+        and not isinstance(value, JsonObject)
         and all(item is None or isinstance(item, str) for item in value)
     )
 
 
-_Check = Callable[[object], bool]
+#: Whether a value has the type that its field must have.
+Check = Callable[[object], bool]
 
 # Name on the wire -> (field of ConnectOptions, the type it must have).
-_CONNECT_FIELDS: Mapping[str, tuple[str, _Check]] = {
-    "verbose": ("verbose", _is_flag),
-    "pedantic": ("pedantic", _is_flag),
-    "tls_required": ("tls_required", _is_flag),
-    "auth_token": ("auth_token", _is_text),
-    "user": ("user", _is_text),
-    "pass": ("password", _is_text),
-    "nkey": ("nkey", _is_text),
-    "jwt": ("jwt", _is_text),
-    "sig": ("sig", _is_text),
-    "name": ("name", _is_text),
-    "lang": ("lang", _is_text),
-    "version": ("version", _is_text),
-    "protocol": ("protocol", _is_int),
-    "account": ("account", _is_text),
-    "new_account": ("new_account", _is_flag),
-    "echo": ("echo", _is_flag),
-    "headers": ("headers", _is_flag),
-    "no_responders": ("no_responders", _is_flag),
+_CONNECT_FIELDS: Mapping[str, tuple[str, Check]] = {
+    "verbose": ("verbose", is_flag),
+    "pedantic": ("pedantic", is_flag),
+    "tls_required": ("tls_required", is_flag),
+    "auth_token": ("auth_token", is_text),
+    "user": ("user", is_text),
+    "pass": ("password", is_text),
+    "nkey": ("nkey", is_text),
+    "jwt": ("jwt", is_text),
+    "sig": ("sig", is_text),
+    "name": ("name", is_text),
+    "lang": ("lang", is_text),
+    "version": ("version", is_text),
+    "protocol": ("protocol", is_int),
+    "account": ("account", is_text),
+    "new_account": ("new_account", is_flag),
+    "echo": ("echo", is_flag),
+    "headers": ("headers", is_flag),
+    "no_responders": ("no_responders", is_flag),
 }
 
-_INFO_FIELDS: Mapping[str, tuple[str, _Check]] = {
+_INFO_FIELDS: Mapping[str, tuple[str, Check]] = {
     name: (name, check)
     for check, names in (
         (
-            _is_text,
+            is_text,
             "server_id server_name version git_commit go host ip client_ip nonce cluster domain",
         ),
-        (_is_int, "proto port max_payload"),
-        (_is_natural, "client_id"),
+        (is_int, "proto port max_payload"),
+        (is_natural, "client_id"),
         (
-            _is_flag,
+            is_flag,
             "headers auth_required tls_required tls_verify tls_available jetstream "
             "cluster_dynamic ldm connect_info acc_is_sys",
         ),
-        (_is_text_list, "connect_urls ws_connect_urls"),
+        (is_text_list, "connect_urls ws_connect_urls"),
     )
     for name in names.split()
 }
 
 
-class _Object(list[tuple[str, object]]):
+class JsonObject(list[tuple[str, object]]):
     """A JSON object as its pairs in order; a class of its own to tell it from an array."""
 
 
@@ -223,19 +233,23 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
-def _decode(text: bytes, fields: Mapping[str, tuple[str, _Check]], what: str) -> dict[str, object]:
+def decode(text: bytes, fields: Mapping[str, tuple[str, Check]], what: str) -> dict[str, object]:
+    """The fields that a JSON object has of those known, by the names that `fields` gives them.
+
+    Raises ProtocolError for what is no JSON object or has a field of the wrong type.  O(length).
+    """
     try:
         # Go replaces bytes that are not UTF-8 and goes on.
         pairs = json.loads(
             text.decode("utf-8", "replace"),
-            object_pairs_hook=_Object,
+            object_pairs_hook=JsonObject,
             parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as error:
         raise ProtocolError(BAD_ARGUMENTS, f"{what}: {error}") from None
     if pairs is None:
         return {}
-    if not isinstance(pairs, _Object):
+    if not isinstance(pairs, JsonObject):
         raise ProtocolError(BAD_ARGUMENTS, f"{what}: not a JSON object")
     found: dict[str, object] = {}
     for name, value in pairs:
@@ -253,10 +267,10 @@ def parse_connect(text: bytes, earlier: ConnectOptions) -> ConnectOptions:
 
     Raises ProtocolError for what is no JSON object or has a field of the wrong type.
     """
-    found = _decode(text, _CONNECT_FIELDS, "CONNECT")
+    found = decode(text, _CONNECT_FIELDS, "CONNECT")
     return replace(earlier, **found)  # type: ignore[arg-type]  # checked field by field above
 
 
 def check_info(text: bytes) -> None:
     """Raises ProtocolError if a client's INFO, which means nothing, is not even well formed."""
-    _decode(text, _INFO_FIELDS, "INFO")
+    decode(text, _INFO_FIELDS, "INFO")

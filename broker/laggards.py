@@ -25,6 +25,7 @@ from reactor import Reactor, Timer
 
 if TYPE_CHECKING:
     from broker.connection import Connection
+    from broker.peerconn import PeerConnection
 
 __all__ = ["Laggards"]
 
@@ -47,19 +48,22 @@ class Laggards:
     """
 
     def __init__(
-        self, reactor: Reactor, deadline: float, stuck: Callable[[Connection], object]
+        self,
+        reactor: Reactor,
+        deadline: float,
+        stuck: Callable[[Connection | PeerConnection], object],
     ) -> None:
         self._reactor = reactor
         self._deadline = deadline
         self._stuck = stuck
-        self._watched: dict[Connection, _Progress] = {}
+        self._watched: dict[Connection | PeerConnection, _Progress] = {}
         self._timer: Timer | None = None
         self._fresh = False
 
     def __len__(self) -> int:
         return len(self._watched)
 
-    def note(self, connection: Connection) -> None:
+    def note(self, connection: Connection | PeerConnection) -> None:
         """A connection was flushed: watch it if something is left."""
         pending = connection.stream.pending
         if not pending or connection.ended:
@@ -72,7 +76,7 @@ class Laggards:
                 period = self._deadline / SWEEPS_PER_DEADLINE
                 self._timer = self._reactor.call_every(period, self._sweep)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Connection | PeerConnection) -> None:
         """A connection has ended."""
         self._watched.pop(connection, None)
 

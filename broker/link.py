@@ -22,6 +22,7 @@ from enum import Enum
 from broker.codec import Parser
 from broker.errors import ProtocolError
 from broker.ops import Op, Publish
+from broker.scope import Kind
 
 __all__ = ["Link", "PlaneStats", "Verdict"]
 
@@ -47,7 +48,9 @@ class Link:
     `queued` is what waits in `out`, in bytes; `backlog` (bytes) is what the stream still holds;
     `in_bytes` and `out_bytes` count payloads with their headers but without lines, as nats-server's
     /connz does.  `deaf` is true when nothing may be queued any more: overflowed or closed.  Set the
-    flags by `configure` only, as others are derived from them.
+    flags by `configure` only, as others are derived from them.  `kind` says who is at the other
+    end; `origin` is the cluster of a leaf node that is.  `origins` is whether a route takes the
+    origin of what it is sent.
     """
 
     __slots__ = (
@@ -62,8 +65,11 @@ class Link:
         "id",
         "in_bytes",
         "in_msgs",
+        "kind",
         "max_pending",
         "no_responders",
+        "origin",
+        "origins",
         "out",
         "out_bytes",
         "out_msgs",
@@ -77,8 +83,18 @@ class Link:
         "zone",
     )
 
-    def __init__(self, link_id: int, zone: int, parser: Parser, max_pending: int) -> None:
+    def __init__(
+        self,
+        link_id: int,
+        zone: int,
+        parser: Parser,
+        max_pending: int,
+        kind: Kind = Kind.CLIENT,
+    ) -> None:
         self.id = link_id
+        self.kind = kind
+        self.origin = b""
+        self.origins = False
         self.zone = zone
         self.parser = parser
         self.max_pending = max_pending
@@ -115,7 +131,8 @@ class Link:
         self.headers = self.parser.headers = headers
         self.no_responders = no_responders
         self.parser.locked = locked
-        self.careful = verbose or pedantic or locked
+        # Also where the dialect has no PUB.
+        self.careful = verbose or pedantic or locked or self.kind is not Kind.CLIENT
 
     @property
     def backlog(self) -> int:

@@ -13,16 +13,19 @@ cost of making it.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "Connect",
     "Err",
     "Info",
+    "Interest",
     "Ok",
     "Op",
     "Ping",
     "Pong",
     "Publish",
+    "Routing",
     "Subscribe",
     "Unsubscribe",
 ]
@@ -81,16 +84,51 @@ class Unsubscribe:
     max: int
 
 
+@dataclass(frozen=True)
+class Interest:
+    """What a peer's side wants (`RS+`, `LS+`), or no longer wants: then `weight` is 0.
+
+    `queue` is empty for plain interest, whose weight is 1; of a queue group `weight` is how many
+    members it has there. `origin` is the leaf cluster on whose behalf, `account` is empty where the
+    link has only one.
+    """
+
+    origin: bytes
+    account: bytes
+    subject: bytes
+    queue: bytes
+    weight: int
+
+
+class Routing(NamedTuple):
+    """What a peer says of a message besides: its account, the leaf cluster through which it came,
+    and the queue groups of which we must serve one member each, and no others.
+    """
+
+    account: bytes
+    origin: bytes
+    queues: tuple[bytes, ...]
+
+
 class Publish:
     """`PUB subject [reply] size` or `HPUB subject [reply] header-size size`, with its payload.
 
     `payload` is the header block followed by the body, without the final CRLF.  `header_size` is 0
     without headers (also for `HPUB ... 0 n`, which is delivered as a message without headers).
     `size_text` and `header_text` are the numbers as the publisher wrote them: subscribers get the
-    same digits, leading zeros included.  Treat it as immutable.
+    same digits, leading zeros included.  `routing` is there if it came from another server (`RMSG`,
+    `LMSG`, or their `HMSG`).  Treat it as immutable.
     """
 
-    __slots__ = ("header_size", "header_text", "payload", "reply", "size_text", "subject")
+    __slots__ = (
+        "header_size",
+        "header_text",
+        "payload",
+        "reply",
+        "routing",
+        "size_text",
+        "subject",
+    )
 
     def __init__(
         self,
@@ -101,10 +139,12 @@ class Publish:
         size_text: bytes = b"",
         header_size: int = 0,
         header_text: bytes = b"",
+        routing: Routing | None = None,
     ) -> None:
         self.subject = subject
         self.reply = reply
         self.payload = payload
+        self.routing = routing
         self.size_text = size_text or b"%d" % len(payload)
         self.header_size = header_size
         self.header_text = header_text or (b"%d" % header_size if header_size else b"")
@@ -125,4 +165,4 @@ class Publish:
         return f"<Publish {self.subject!r}{reply} {len(self.payload)} bytes>"
 
 
-Op = Connect | Info | Ping | Pong | Ok | Err | Subscribe | Unsubscribe | Publish
+Op = Connect | Info | Ping | Pong | Ok | Err | Subscribe | Unsubscribe | Interest | Publish

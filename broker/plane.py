@@ -16,6 +16,12 @@ nothing re-enters and order is kept for free.
     BROKEN    the peer broke the protocol: error(link) says how.  Nothing was sent to tell it
     CLOSED    the link was closed; what was fed is dropped
 
+What comes from another server is looked up in the zone that `arrivals` has for its account, or in
+that of the link if it has but one, and goes to MISS for fewer reasons: no flow, or one that asks.
+
+A delivery's framing follows the kind of its link. All that one message has for one other server is
+one line, which names the queue groups of which that server must serve a member.
+
 After a MISS the session judges the parked publish and hands it to the switchboard, which finds or
 makes the flow and calls `deliver`.  A publish is counted in `in_msgs` when parsed, delivered or
 not.
@@ -41,6 +47,7 @@ from broker.flow import Flow, FlowTable
 from broker.link import Link, PlaneStats, Verdict
 from broker.ops import Op, Publish
 from broker.pyplane import PythonPlane
+from broker.scope import Kind
 
 __all__ = ["DataPlane", "Link", "PlaneStats", "PythonPlane", "Verdict", "choose_plane"]
 
@@ -49,9 +56,15 @@ class DataPlane(Protocol):
     """What the control plane and the server may ask of any data plane, in Python or in C."""
 
     flows: FlowTable[Link]
+    #: The zone of what comes by routes, by account and origin; the switchboard keeps it.
+    arrivals: dict[tuple[bytes, bytes], int]
 
-    def open(self, link_id: int, zone: int, *, locked: bool = False) -> Link:
-        """A new link, with the flags of a client that has not said CONNECT."""
+    def open(
+        self, link_id: int, zone: int, *, locked: bool = False, kind: Kind = Kind.CLIENT
+    ) -> Link:
+        """A new link, with the flags of a client that has not said CONNECT; `kind` decides what is
+        spoken on it.
+        """
 
     def close(self, link: Link) -> None:
         """No more input or deliveries; what is queued can still be taken.  Idempotent."""
@@ -99,7 +112,8 @@ class DataPlane(Protocol):
         """Queues `publish` for all deliveries of `flow`; returns how many took it.
 
         `source` is the publishing link, or None for a message of our own.  A link that said
-        echo:false is left out of its own messages.
+        echo:false is left out of its own messages.  Of a message that another server routed to us,
+        only the queue groups that it names are served.
         """
 
     def take_dirty(self) -> list[Link]:

@@ -10,19 +10,22 @@ Invariants: see `broker.plane` for the contract.  What is parsed is counted, the
 parked, in the order of arrival; nothing is forwarded twice (a request that nobody took is parked
 after the attempt, and attempted again by the switchboard: nobody took it, so nobody gets it twice).
 
-Neighbours: codec parses and frames, flow finds; session and switchboard call.  One plane per
-reactor, one thread.
+Neighbours: codec parses, flow finds, `broker.pyoutput` writes; session and switchboard call.  One
+plane per reactor, one thread.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from broker.codec import CLIENT_DIALECT, CRLF, PUB_LINE, Parser, hmsg_parts, msg_parts
+from broker.codec import CLIENT_DIALECT, CRLF, PUB_LINE, Parser, msg_parts
+from broker.dialects import LEAF_DIALECT, LINE_FACTOR, ROUTE_DIALECT
 from broker.errors import ProtocolError
-from broker.flow import Delivery, Flow, FlowTable
+from broker.flow import Flow, FlowTable
 from broker.link import Link, PlaneStats, Verdict
-from broker.ops import Op, Publish
+from broker.ops import Op, Publish, Routing
+from broker.pyoutput import Output
+from broker.scope import Kind
 
 __all__ = ["PythonPlane"]
 
@@ -36,9 +39,11 @@ ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.")
 ASK_REPLIES = (b"$JS.ACK.", b"_R_.", b"_GR_.", b"$GR.")
 
 
-# A message in the form in which some receivers want it: before the sid, after it, size of the
-# payload.
-_Form = tuple[bytes, bytes, int]
+_DIALECTS = {
+    Kind.CLIENT: CLIENT_DIALECT,
+    Kind.ROUTE: ROUTE_DIALECT,
+    Kind.LEAF: LEAF_DIALECT,
+}
 
 
 def _unset(what: str) -> RuntimeError:
@@ -47,7 +52,7 @@ def _unset(what: str) -> RuntimeError:
     )
 
 
-class PythonPlane:
+class PythonPlane(Output):
     """The data plane in Python; see `DataPlane` for the contract and the module for the idea.
 
     Cost of a publish: one regular expression, one flow lookup, and per delivery a few attribute
@@ -64,28 +69,31 @@ class PythonPlane:
         work_budget: int = WORK_BUDGET,
         rng: Random | None = None,
     ) -> None:
+        super().__init__(rng or Random())
         self.flows: FlowTable[Link] = FlowTable() if flows is None else flows
+        self.arrivals: dict[tuple[bytes, bytes], int] = {}
         self._max_payload = max_payload
         self._max_control_line = max_control_line
         self._max_pending = max_pending
         self._work_budget = work_budget
-        self._random = (rng or Random()).random
         self._links: set[Link] = set()
-        self._dirty: list[Link] = []
-        self._overflowed: list[Link] = []
         self._misses = 0
         self._past = [0, 0, 0, 0, 0]
 
     # --- links
 
-    def open(self, link_id: int, zone: int, *, locked: bool = False) -> Link:
+    def open(
+        self, link_id: int, zone: int, *, locked: bool = False, kind: Kind = Kind.CLIENT
+    ) -> Link:
         """A new link with the flags of a client that has not said CONNECT.  O(1)."""
+        client = kind is Kind.CLIENT
         parser = Parser(
-            CLIENT_DIALECT,
-            max_payload=self._max_payload,
-            max_control_line=self._max_control_line,
+            _DIALECTS[kind],
+            # Another server's limit may be higher than ours; more than this reaches nobody.
+            max_payload=self._max_payload if client else self._max_pending,
+            max_control_line=self._max_control_line * (1 if client else LINE_FACTOR),
         )
-        link = Link(link_id, zone, parser, self._max_pending)
+        link = Link(link_id, zone, parser, self._max_pending, kind)
         link.configure(zone=zone, locked=locked)
         self._links.add(link)
         return link
@@ -165,7 +173,10 @@ class PythonPlane:
                 return Verdict.CONTROL
             link.in_msgs += 1
             link.in_bytes += len(op.payload)
-            flow = self._flow_for(link, op.subject, op.reply)
+            if op.routing is None:
+                flow = self._flow_for(link, op.subject, op.reply)
+            else:
+                flow = self._flow_from_peer(link, op.subject, op.routing)
             taken = self.deliver(link, op, flow) if flow else 0
             if flow is None or (not taken and op.reply and link.no_responders):
                 link.parked = op
@@ -233,6 +244,14 @@ class PythonPlane:
             return None
         return flow
 
+    def _flow_from_peer(self, link: Link, subject: bytes, routing: Routing) -> Flow[Link] | None:
+        """The same for what another server sent."""
+        zone: int | None = link.zone
+        if link.kind is Kind.ROUTE:
+            zone = self.arrivals.get((routing.account, routing.origin))
+        flow = None if zone is None else self.flows.lookup(zone, subject)
+        return None if flow is None or flow.ask else flow
+
     def control(self, link: Link) -> Op:
         """See `DataPlane.control`.  Raises RuntimeError when there is none."""
         if link.control is None:
@@ -270,99 +289,7 @@ class PythonPlane:
             return self._fan_out_headers(mute, flow, publish)
         body = publish.payload + CRLF
         prefix, tail = msg_parts(publish.subject, publish.reply, publish.size_text, body)
-        return self._fan_out(mute, flow, prefix, tail, len(publish.payload))
-
-    def _fan_out(
-        self, mute: Link | None, flow: Flow[Link], prefix: bytes, tail: bytes, size: int
-    ) -> int:
-        """Queues one message for all.  The hottest loop there is, hence `_hand` written out."""
-        taken = 0
-        common = len(prefix) + len(tail)
-        dirty = self._dirty
-        for delivery in flow.plain:
-            link = delivery.link
-            if link is mute:
-                continue
-            if link.deaf:
-                link.dropped += 1
-                continue
-            sid = delivery.sid
-            queued = link.queued + common + len(sid)
-            if queued > link.room:
-                self._overflow(link)
-                continue
-            out = link.out
-            if not out:
-                dirty.append(link)
-            out.extend((prefix, sid, tail))
-            link.queued = queued
-            link.out_msgs += 1
-            link.out_bytes += size
-            delivery.msgs += 1
-            taken += 1
-        if flow.picks:
-            form = (prefix, tail, size)
-            for pick in flow.picks:
-                taken += self._pick(mute, pick, form, form)
-        return taken
-
-    def _fan_out_headers(self, mute: Link | None, flow: Flow[Link], publish: Publish) -> int:
-        """The same for a message with headers: receivers that did not ask for them get a MSG
-        without.
-        """
-        full, bare = _forms(publish)
-        taken = 0
-        for delivery in flow.plain:
-            if delivery.link is not mute:
-                taken += self._hand(delivery, full if delivery.link.headers else bare)
-        for pick in flow.picks:
-            taken += self._pick(mute, pick, full, bare)
-        return taken
-
-    def _pick(
-        self,
-        mute: Link | None,
-        pick: tuple[Delivery[Link], ...],
-        full: _Form,
-        bare: _Form,
-    ) -> int:
-        """One of a queue group: a random member, or the next after it that takes the message."""
-        first = int(self._random() * len(pick))
-        for delivery in pick[first:] + pick[:first] if first else pick:
-            link = delivery.link
-            if link is not mute and self._hand(delivery, full if link.headers else bare):
-                return 1
-        return 0
-
-    def _hand(self, delivery: Delivery[Link], form: _Form) -> bool:
-        link = delivery.link
-        if link.deaf:
-            link.dropped += 1
-            return False
-        prefix, tail, size = form
-        length = len(prefix) + len(delivery.sid) + len(tail)
-        if not self._queue(link, (prefix, delivery.sid, tail), length):
-            return False
-        link.out_msgs += 1
-        link.out_bytes += size
-        delivery.msgs += 1
-        return True
-
-    def _queue(self, link: Link, chunks: tuple[bytes, ...], length: int) -> bool:
-        queued = link.queued + length
-        if queued > link.room:
-            self._overflow(link)
-            return False
-        if not link.out:
-            self._dirty.append(link)
-        link.out.extend(chunks)
-        link.queued = queued
-        return True
-
-    def _overflow(self, link: Link) -> None:
-        link.deaf = link.overflowed = True
-        link.dropped += 1
-        self._overflowed.append(link)
+        return self._fan_out(mute, flow, prefix, tail, len(publish.payload), publish)
 
     def take_dirty(self) -> list[Link]:
         """See `DataPlane.take_dirty`.  O(1)."""
@@ -395,15 +322,6 @@ class PythonPlane:
 def _check_size(name: str, value: int | None) -> None:
     if value is not None and value < 1:
         raise ValueError(f"{name}: {value} is not usable; give a number of bytes of at least 1")
-
-
-def _forms(publish: Publish) -> tuple[_Form, _Form]:
-    """A message with headers, for those who want them and for those who do not."""
-    subject, reply, payload = publish.subject, publish.reply, publish.payload
-    full = hmsg_parts(subject, reply, publish.header_text, publish.size_text, payload + CRLF)
-    body = payload[publish.header_size :]
-    bare = msg_parts(subject, reply, b"%d" % len(body), body + CRLF)
-    return (*full, len(payload)), (*bare, len(body))
 
 
 def _counters(link: Link) -> tuple[int, int, int, int, int]:

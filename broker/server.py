@@ -64,8 +64,10 @@ from reactor.sources import Flusher
 from reactor.stream import SocketLike
 
 if TYPE_CHECKING:
+    from broker.cluster import Cluster
     from broker.connz import Row
     from broker.lameduck import LameDuck
+    from broker.peerconn import PeerConnection
     from broker.tlscontext import ServerContext
     from broker.topics import Topics
 
@@ -124,15 +126,20 @@ class Server:
         self.workers = Workers(reactor)
         self.observer = Silent()
         self.census = Census(reactor, options.closed_ring)
+        self.cluster: Cluster | None = None
         self.info = self.make_info()
+        if options.cluster is not None:
+            from broker.cluster import Cluster  # most brokers stand alone
+
+            self.cluster = Cluster(self, options.cluster)
 
         self._doors = Doors(reactor, self)
-        self._streams: dict[int, Connection] = {}
-        self._cids = 0
+        self._streams: dict[int, Connection | PeerConnection] = {}
+        self._cids = self._came = 0
 
         self._flusher = Flusher(self._flush)
         self._settler = Flusher(self._settle)
-        self._flushed: list[Connection] = []
+        self._flushed: list[Connection | PeerConnection] = []
         self._laggards = Laggards(reactor, options.write_deadline, self._cut_short)
 
         self._lame_duck: LameDuck | None = None
@@ -172,6 +179,13 @@ class Server:
         self._doors.open()
         self.port = self._doors.port
         self.info = self.make_info()
+        if self.cluster is not None:
+            try:
+                self.cluster.start()
+            except BaseException:
+                self._doors.close()
+                raise
+            self.info = self.make_info()
         logger.info("Server is ready")
 
     def make_info(self) -> ServerInfo:
@@ -179,6 +193,7 @@ class Server:
         options = self.options
         tls, optional = options.tls, options.allow_non_tls
         host, port = advertised(options.client_advertise or "", options.host, self.port)
+        cluster = self.cluster
         return ServerInfo(
             server_id=self.server_id,
             server_name=self.name,
@@ -190,6 +205,9 @@ class Server:
             tls_required=tls is not None and not optional,
             tls_verify=tls is not None and (tls.verify or tls.verify_and_map),
             tls_available=tls is not None and optional,
+            cluster="" if cluster is None else cluster.roster.cluster,
+            cluster_dynamic=cluster is not None and cluster.roster.dynamic,
+            connect_urls=() if cluster is None else cluster.all_urls(host, port),
         )
 
     # --- connections ----------------------------------------------------------------------------
@@ -200,15 +218,16 @@ class Server:
         The listener calls this. So may whoever has a socket that came another way: one end of a
         pair, or one in memory.
         """
-        self._cids += 1
+        cid = self.next_number()
+        self._came += 1
         limit = self.options.max_connections
         refused = 0 < limit <= len(self.census)
         try:
-            connection = Connection(self, self._cids, sock, address, refused=refused)
+            connection = Connection(self, cid, sock, address, refused=refused)
         except DescriptorLimitError as error:
             # The fault of the backend that was chosen, not of this client, and no reason for a
             # traceback.
-            logger.error("%s - cid:%d - cannot be served: %s", address[0], self._cids, error)
+            logger.error("%s - cid:%d - cannot be served: %s", address[0], cid, error)
             sock.close()
             return
         self._streams[connection.cid] = connection
@@ -221,7 +240,16 @@ class Server:
         self.census.went(connection, record)
         self.observer.ended(record, connection.session.identity is not None)
 
-    def gone(self, connection: Connection) -> None:
+    def next_number(self) -> int:
+        """The number of the next connection, of whatever kind."""
+        self._cids += 1
+        return self._cids
+
+    def carry(self, connection: PeerConnection) -> None:
+        """Flush and close the connection of another server with those of clients, from now on."""
+        self._streams[connection.cid] = connection
+
+    def gone(self, connection: Connection | PeerConnection) -> None:
         """Forget a connection whose stream has ended."""
         self._streams.pop(connection.cid, None)
         if self._closing and not self._streams:
@@ -243,7 +271,7 @@ class Server:
     def _describe(self, link: Link, share: bool) -> Mapping[str, object]:
         """What a service in another account is told of who asks: more where the asker shares it."""
         connection = self._streams.get(link.id)
-        if connection is None:
+        if not isinstance(connection, Connection):
             return {}
         info = connection.info()
         told: dict[str, object] = {"rtt": round(info.rtt * 1e9)}
@@ -294,7 +322,7 @@ class Server:
         for connection in flushed:
             self._laggards.note(connection)
 
-    def _cut_short(self, connection: Connection) -> None:
+    def _cut_short(self, connection: Connection | PeerConnection) -> None:
         self.before_input()
         connection.session.close(Closed.SLOW_CONSUMER_DEADLINE)
 
@@ -353,6 +381,17 @@ class Server:
                 line = info.json(connection.cid, connection.ip)
                 self.plane.send(session.link, codec.info_line(line))
 
+        if self.cluster is not None:
+            self.cluster.roster.tell_lame_duck()
+
+    def tell_clients(self) -> None:
+        """Tell everybody who wants to know where else they may go, as that has changed."""
+        self.info = self.make_info()
+        self.before_input()
+        for connection in self.census.connections():
+            entrance = connection.entrance
+            connection.session.inform(self.info if entrance is None else entrance.info(self.info))
+
     def stop_listening(self) -> None:
         """Let no more clients in; the monitor stays. Idempotent."""
         self._doors.close_to_clients()
@@ -374,6 +413,8 @@ class Server:
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
+        if self.cluster is not None:
+            self.cluster.close()
         self.observer.closing()
         until = self.reactor.now() + DRAIN_GRACE
         # Before a deferred call of the next turn, every socket is looked at once more.
@@ -448,7 +489,7 @@ class Server:
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
-        return self.census.stats(self, self._cids)
+        return self.census.stats(self, self._came)
 
 
 def _busy(connection: Connection) -> bool:

@@ -245,6 +245,12 @@ class Session:
                 max_pending=limits.max_pending,
             )
 
+    def inform(self, info: ServerInfo) -> None:
+        """Tells the client what has changed, if it wants to know and has been told the rest."""
+        self._server = info
+        if self._greeted and self.options.protocol >= 1 and self.closed is None:
+            self.send_info()
+
     def judge_again(self) -> None:
         """Asks whether the client may stay, and as whom, by what its last CONNECT said."""
         if self.closed is None and (self.identity is not None or self._admission.required):

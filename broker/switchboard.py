@@ -28,8 +28,8 @@ A *zone* is a small integer that stands for an account together with the publish
 link; see `broker.accounts`.  A link that enters another account leaves its subscriptions behind.
 
 Neighbours: session calls for every SUB, UNSUB, parked publish and end of a link; `forwarding` takes
-a publish from there; below are the accounts' tries, and the data plane with its flows.  No sockets,
-no reactor, no clock.  Not thread-safe.
+a publish from there, and `peering` speaks for other servers; below are the accounts' tries, and the
+data plane with its flows.  No sockets, no reactor, no clock.  Not thread-safe.
 """
 
 from __future__ import annotations
@@ -49,9 +49,12 @@ from broker.errors import (
 )
 from broker.flow import Flow
 from broker.forwarding import Forwarding, work_out
+from broker.interest import InterestTable, weight
 from broker.ops import Publish
+from broker.peering import Peering
 from broker.permissions import Permissions
 from broker.plane import DataPlane, Link
+from broker.scope import EVERYWHERE, Scope
 from broker.taps import Message, Tap
 
 __all__ = ["DEFAULT_ZONE", "Explanation", "Subscription", "Switchboard", "SwitchboardStats"]
@@ -78,7 +81,8 @@ class Explanation:
 
     `subject` is what a mapping made of `published` this time (they are equal without one).
     `withheld` are those whose filter matches and who may not be given it; `crossings` say in words
-    what it meets besides; `asks` whether it takes the way through Python.
+    what it meets besides; `asks` whether it takes the way through Python; `peers` are the servers
+    that it is routed to, one subscription of each.
     """
 
     account: str
@@ -87,6 +91,7 @@ class Explanation:
     pattern: bytes
     plain: tuple[Subscription, ...]
     picks: tuple[tuple[Subscription, ...], ...]
+    peers: tuple[Subscription, ...]
     withheld: tuple[Subscription, ...]
     crossings: tuple[str, ...]
     asks: bool
@@ -96,7 +101,8 @@ class Switchboard:
     """Subscriptions of all links, and the flows that follow from them.
 
     `describe` says what a service may know about a client of another account; whoever knows
-    clients sets it.  One switchboard per data plane.  Not thread-safe.
+    clients sets it.  `peering` is for sessions of other servers.  One switchboard per data plane.
+    Not thread-safe.
     """
 
     def __init__(
@@ -112,26 +118,35 @@ class Switchboard:
         self._links: dict[int, dict[bytes, Subscription]] = {}  # by link id, then sid
         self._forwarding = Forwarding(self, plane, rng or SystemRandom())
         self._inserted = self._removed = self._resolved = 0
+        self.interest: InterestTable | None = None  # a broker that stands alone has none
+        self.peering = Peering(self, plane, self._accounts, self._forwarding)
         self.describe: Callable[[Link, bool], Mapping[str, object]] = lambda link, share: {}
         self.complaints = self._link_up()
 
     # --- links
 
-    def enter(self, link: Link, account: str, permissions: Permissions) -> int:
+    def enter(
+        self,
+        link: Link,
+        account: str,
+        permissions: Permissions,
+        scope: Scope = EVERYWHERE,
+    ) -> int:
         """A link comes into an account, or changes what it may; returns its zone, for `configure`.
 
         The account is made if there is none of that name.  Subscriptions that the link has stay if
-        it stays in the account.  O(entries of the rules + subscriptions of the link).
+        it stays in the account.  `scope` is how far its messages go.  O(entries of the rules +
+        subscriptions of the link).
 
         Raises ValueError for permissions that are no filters.
         """
-        member = self._accounts.enter(link, account, permissions)
+        member = self._accounts.enter(link, account, permissions, scope)
         before = self._members.get(link.id)
         home = before.zone.account if before else self._accounts.zone(DEFAULT_ZONE).account
         if member.zone.account is not home:
             self.drop(link)
         if before is not None:
-            self._release(self._accounts.leave(before))
+            self.release(self._accounts.leave(before))
         self._members[link.id] = member
         self._forwarding.replies.forget(link)
         for subscription in self.subscriptions(link):
@@ -152,7 +167,7 @@ class Switchboard:
         member = self._members.pop(link.id, None)
         if member is not None:
             self._forwarding.replies.forget(link)
-            self._release(self._accounts.leave(member))
+            self.release(self._accounts.leave(member))
             link.zone = DEFAULT_ZONE  # its own may be somebody else's soon
 
     def move(self, link: Link, account: str, permissions: Permissions) -> list[Subscription]:
@@ -169,9 +184,11 @@ class Switchboard:
         kept = self._links.get(link.id, {})
         return [one for one in had if kept.get(one.sid) is not one]
 
-    def _release(self, zones: Iterable[int]) -> None:
+    def release(self, zones: Iterable[int]) -> None:
+        """Forget zones that are no more."""
         for zone in zones:
             self._flows.clear_zone(zone)
+            self.peering.forget(zone)
 
     # --- subscriptions
 
@@ -195,11 +212,16 @@ class Switchboard:
             return INVALID_SUBJECT
         if member is not None:
             subscription.judge_by(member)
-        subscriptions[sid] = subscription
-        self._links[link.id] = subscriptions
-        self._inserted += 1
-        self._evict(account, subject)
+        self.begin(subscription)
         return None
+
+    def begin(self, subscription: Subscription) -> None:
+        """Go on with a subscription that is in its account's trie.  Cost as `subscribe`."""
+        self._links.setdefault(subscription.link.id, {})[subscription.key] = subscription
+        self._inserted += 1
+        self._evict(subscription.account, subscription.filter)
+        if self.interest is not None:
+            self.interest.change(subscription, weight(subscription))
 
     def unsubscribe(self, link: Link, sid: bytes, max: int = 0) -> None:
         """End a subscription once it has delivered `max` messages in all, or now if it has.
@@ -226,12 +248,14 @@ class Switchboard:
         """End one subscription.  Cost as `subscribe`."""
         link = subscription.link
         subscriptions = self._links[link.id]
-        del subscriptions[subscription.sid]
+        del subscriptions[subscription.key]
         if not subscriptions:
             del self._links[link.id]
         subscription.account.trie.remove(subscription.filter, subscription)
         self._removed += 1
         self._evict(subscription.account, subscription.filter)
+        if self.interest is not None:
+            self.interest.change(subscription, -weight(subscription))
 
     def _evict(self, account: Account, filter: bytes) -> None:
         for zone in account.zones.values():
@@ -242,6 +266,10 @@ class Switchboard:
     def place(self, link: Link) -> Zone:
         """The zone in which `link` publishes.  O(1)."""
         return self._accounts.zone(link.zone)
+
+    def near(self, account: Account) -> Zone:
+        """The zone of what this server delivers by itself, as all that may want it do.  O(1)."""
+        return account.inner if self.interest is None else self.peering.near(account)
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
@@ -299,7 +327,7 @@ class Switchboard:
                 return
             place.crossings.remove(tap.filter, Overhear(tap))
             del place.taps[tap]
-            self._release(self._accounts.tidy(place))
+            self.release(self._accounts.tidy(place))
         self._evict_for(tap)
 
     def _evict_for(self, tap: Tap) -> None:
@@ -391,11 +419,16 @@ class Switchboard:
             mapped,
             flow.pattern,
             tuple(known[id(one)] for one in flow.plain),
-            tuple(tuple(known[id(one)] for one in pick) for pick in flow.picks),
+            tuple(tuple(known[id(one)] for one in (*pick, *pick.spare)) for pick in flow.picks),
+            tuple(known[id(one)] for one in flow.peers),
             tuple(found.withheld),
             tuple(map(str, found.crossings)),
             flow.ask,
         )
+
+    def held(self, link: Link, key: bytes) -> Subscription | None:
+        """What `link` has by that key, which is the sid of a client's.  O(1)."""
+        return self._links.get(link.id, {}).get(key)
 
     def count(self, link: Link) -> int:
         """How many subscriptions `link` has.  O(1)."""

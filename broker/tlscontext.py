@@ -21,7 +21,15 @@ from collections.abc import Iterator
 
 from broker.blocks import TlsBlock
 
-__all__ = ["ServerContext", "described", "key_digest", "names", "peers", "server_context"]
+__all__ = [
+    "ServerContext",
+    "client_context",
+    "described",
+    "key_digest",
+    "names",
+    "peers",
+    "server_context",
+]
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -58,8 +66,9 @@ class ServerContext(ssl.SSLContext):
         return not self.most or self._count <= self.most
 
 
-def server_context(block: TlsBlock) -> ServerContext:
-    """What a server with this block of configuration wraps its connections with.
+def server_context(block: TlsBlock, *, mutual: bool = False) -> ServerContext:
+    """What a server with this block of configuration wraps its connections with. With ``mutual``
+    the other side must show a certificate whatever the block says, as between servers.
 
     Raises:
         OSError: a file cannot be read; the text names it.
@@ -67,6 +76,26 @@ def server_context(block: TlsBlock) -> ServerContext:
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.most = block.connection_rate_limit
+    _set_up(context, block)
+    if mutual or block.verify or block.verify_and_map:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_authorities(context, block.ca_file)
+    return context
+
+
+def client_context(block: TlsBlock) -> ssl.SSLContext:
+    """What a server with this block wraps connections with that it makes to other servers: it shows
+    its certificate, and wants theirs to be vouched for and to have the name that was dialled.
+
+    Raises as `server_context`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _set_up(context, block)
+    _load_authorities(context, block.ca_file)
+    return context
+
+
+def _set_up(context: ssl.SSLContext, block: TlsBlock) -> None:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if block.min_version not in _VERSIONS:
         raise ValueError(
@@ -74,11 +103,7 @@ def server_context(block: TlsBlock) -> ServerContext:
         )
     context.minimum_version = _VERSIONS[block.min_version]
     _load_pair(context, block)
-    if block.verify or block.verify_and_map:
-        context.verify_mode = ssl.CERT_REQUIRED
-        _load_authorities(context, block.ca_file)
     _choose_ciphers(context, block.ciphers)
-    return context
 
 
 def _load_pair(context: ssl.SSLContext, block: TlsBlock) -> None:

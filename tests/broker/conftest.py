@@ -13,6 +13,7 @@ def virtual_brokers_end_with_their_test() -> Iterator[None]:
     """Whatever the test did with them."""
     yield
     # Not imported for this: it would make every test here depend on the whole broker.
-    virtual_broker = sys.modules.get("tests.support.virtual_broker")
-    if virtual_broker is not None:
-        virtual_broker.close_all()
+    for name in ("tests.support.virtual_broker", "tests.support.virtual_cluster"):
+        module = sys.modules.get(name)
+        if module is not None:
+            module.close_all()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.flow import MAX_MASKS, Delivery, Flow, FlowTable
+from broker.flow import MAX_MASKS, Delivery, Flow, FlowTable, Pick
 from broker.subject import collides, is_valid_filter, matches
 
 TOKENS = [b"a", b"b", b"c", b"a*", b"*"]
@@ -181,7 +181,9 @@ def test_evicting_the_last_flow_of_a_zone_leaves_nothing_behind() -> None:
 
 def test_a_flow_lists_its_deliveries_with_all_members_of_its_picks() -> None:
     one, two, three = (Delivery("link", sid) for sid in (b"1", b"2", b"3"))
-    assert [one, two, three] == list(Flow(b"a", (one,), ((two, three),), False).deliveries())
+    assert [one, two, three] == list(
+        Flow(b"a", (one,), (Pick.of(b"q", (two, three)),), False).deliveries()
+    )
 
 
 def test_a_zone_that_nobody_uses_any_more_is_cleared_and_no_other() -> None:

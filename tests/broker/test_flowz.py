@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.flow import Delivery, Flow, FlowTable
+from broker.flow import Delivery, Flow, FlowTable, Pick
 from broker.flowz import FlowzQuery, flowz
 from broker.link import Link
 from broker.pyplane import PythonPlane
@@ -21,7 +21,10 @@ def delivery(sid: bytes) -> Delivery[Link]:
 
 def table() -> FlowTable[Link]:
     flows: FlowTable[Link] = FlowTable(8)
-    flows.install(0, Flow(b"a.*", (delivery(b"1"),), ((delivery(b"2"), delivery(b"3")),), False))
+    flows.install(
+        0,
+        Flow(b"a.*", (delivery(b"1"),), (Pick.of(b"q", (delivery(b"2"), delivery(b"3"))),), False),
+    )
     flows.install(0, Flow(b"b", (), (), True))
     flows.install(1, Flow(b"c", (), (), False))
     return flows

@@ -49,7 +49,8 @@ RECORDS: dict[str, type] = {
 }
 
 #: Fields that no key sets: those of the command line and of programs that embed the broker.
-WITHOUT_KEY = {"backlog", "config_file", "digest", "flow_capacity", "flow_evict_chance"}
+# `cluster` comes from a program only, so far.
+WITHOUT_KEY = {"backlog", "cluster", "config_file", "digest", "flow_capacity", "flow_evict_chance"}
 
 
 def fields(path: str) -> set[str]:

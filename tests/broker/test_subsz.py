@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.flow import Delivery, Flow
+from broker.flow import Delivery, Flow, Pick
 from broker.link import Link, PlaneStats
 from broker.pyplane import PythonPlane
 from broker.queries import QueryError
@@ -26,7 +26,7 @@ def flow(pattern: bytes, plain: int, picks: int) -> Flow[Link]:
     def delivery() -> Delivery[Link]:
         return Delivery(LINK, b"1")
 
-    members = tuple((delivery(), delivery()) for _ in range(picks))
+    members = tuple(Pick.of(b"q", (delivery(), delivery())) for _ in range(picks))
     return Flow(pattern, tuple(delivery() for _ in range(plain)), members, False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from broker.flow import Delivery, Flow
+from broker.flow import Delivery, Flow, Pick
 from broker.plane import Link, PythonPlane
 
 ZONE = 0
@@ -44,7 +44,7 @@ class Bench:
         pick: list[tuple[Link, bytes]] | None = None,
         ask: bool = False,
     ) -> Flow[Link]:
-        picks = (tuple(Delivery(*member) for member in pick),) if pick else ()
+        picks = (Pick.of(b"q", (Delivery(*member) for member in pick)),) if pick else ()
         flow = Flow(pattern, tuple(Delivery(*one) for one in plain), picks, ask)
         self.plane.flows.install(ZONE, flow)
         return flow

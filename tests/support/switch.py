@@ -16,9 +16,10 @@ from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
 from broker.codec import err_line
 from broker.errors import WireError
 from broker.flow import FlowTable
-from broker.ops import Subscribe, Unsubscribe
+from broker.ops import Interest, Subscribe, Unsubscribe
 from broker.permissions import FREE, Permissions
 from broker.plane import Link, PythonPlane, Verdict
+from broker.scope import EVERYWHERE, Kind, Scope
 from broker.switchboard import DEFAULT_ZONE, Switchboard
 
 MESSAGE = re.compile(rb"H?MSG (\S+) (\S+) (?:(\S+) )??(?:(\d+) )?(\d+)\r\n")
@@ -79,6 +80,17 @@ class Switch:
         )
         return link
 
+    def peer(self, kind: Kind = Kind.ROUTE, origin: bytes = b"", scope: Scope = EVERYWHERE) -> Link:
+        """Another server, that has introduced itself; a leaf is in `$G`."""
+        self._ids += 1
+        link = self.plane.open(self._ids, DEFAULT_ZONE, kind=kind)
+        link.origin, link.origins = origin, True
+        zone = DEFAULT_ZONE
+        if kind is Kind.LEAF:
+            zone = self.board.enter(link, DEFAULT_ACCOUNT, FREE, scope)
+        link.configure(zone=zone, verbose=False, pedantic=False, echo=False, headers=True)
+        return link
+
     def disconnect(self, link: Link) -> None:
         self.board.leave(link)
         self.plane.close(link)
@@ -87,7 +99,10 @@ class Switch:
         """Feed `lines`, each completed by CRLF, and do what a session would."""
         verdict = self.plane.feed(link, b"".join(line + b"\r\n" for line in lines))
         while verdict is not Verdict.DRAINED:
-            if verdict is Verdict.MISS:
+            if verdict is Verdict.MISS and link.kind is not Kind.CLIENT:
+                self.misses += 1
+                self.board.peering.arrive(link, self.plane.parked(link), self.now)
+            elif verdict is Verdict.MISS:
                 self.misses += 1
                 judged = self.board.judge(link, self.plane.parked(link), self.now)
                 if isinstance(judged, WireError):
@@ -106,6 +121,8 @@ class Switch:
             self._note(link, self.board.subscribe(link, op.subject, op.queue, op.sid))
         elif isinstance(op, Unsubscribe):
             self.board.unsubscribe(link, op.sid, op.max)
+        elif isinstance(op, Interest):
+            self._note(link, self.board.peering.learn(link, op))
         else:
             raise AssertionError(f"no test of routing says {op}")
 
@@ -114,6 +131,10 @@ class Switch:
             self.refused.append(error.text or b"")
             if self._talks:
                 self.plane.send(link, err_line(error))
+
+    def told(self, link: Link) -> bytes:
+        """The bytes queued for `link` since the last call."""
+        return b"".join(link.take_output())
 
     def heard(self, link: Link) -> list[Message]:
         """The messages queued for `link` since the last call, in order."""

@@ -34,6 +34,13 @@ QUIET = b'CONNECT {"verbose":false}\r\n'
 """What a client says that wants no +OK."""
 
 
+def newest(server: Server) -> Connection:
+    """The client that came last."""
+    connection = server._streams[server._cids]
+    assert isinstance(connection, Connection)
+    return connection
+
+
 class VirtualBroker:
     """A server on a virtual reactor; it listens nowhere, clients are handed to it."""
 
@@ -53,7 +60,7 @@ class VirtualBroker:
         ours, theirs = memory_socketpair(self.reactor.demultiplexer, capacity=capacity)
         self._ports += 1
         self.server.admit(ours, ("127.0.0.1", self._ports))
-        connection = self.server._streams[self.server._cids]
+        connection = newest(self.server)
         self.reactor.settle()
         return VirtualClient(self.reactor, ours, theirs, connection)
 
@@ -194,4 +201,4 @@ class VirtualWebsocket(VirtualSocket):
     @property
     def connection(self) -> Connection:
         """The server's end, once the upgrade is done."""
-        return self.broker.server._streams[self.broker.server._cids]
+        return newest(self.broker.server)
