@@ -156,6 +156,8 @@ class Account:
         self.mapper = Mapper()
         # What makes a message more than a matter of this account's links; see `broker.crossing`.
         self.crossings: Trie[Crossing] = Trie()
+        #: The filters of those that make another server's messages welcome here.
+        self.crossed: tuple[bytes, ...] = ()
         self.everywhere = everywhere
         self.home: ReplyHome | None = None
         self.taps: dict[Tap, None] = {}  # in the order of arrival

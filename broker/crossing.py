@@ -314,6 +314,7 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
     complaints = []
     for account in accounts.values():
         account.crossings = Trie()
+        account.crossed = account.mapper.sources
         account.home = account.home or ReplyHome()
         for source in account.mapper.sources:
             account.crossings.insert(source, _MAPPED)
@@ -347,15 +348,18 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
         )
         transform = compile(wanted.subject, numbered(template or wanted.subject))
         exporter.crossings.insert(wanted.subject, StreamOut(account, transform))
+        exporter.crossed += (wanted.subject,)
         return
     source, destination = reversed_import(wanted.subject, wanted.to or wanted.subject)
     if _leads_to(accounts, exporter, wanted.subject, account, source):
         raise ValueError("import forms a cycle")
     service = ServiceIn(exporter, compile(source, destination), export, wanted.share)
     account.crossings.insert(source, service)
+    account.crossed += (source,)
     for place in (account, exporter):
         if place.home is not None:
             place.crossings.insert(_REPLIES + b">", place.home)
+            place.crossed += (_REPLIES + b">",)
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:

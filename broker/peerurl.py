@@ -11,7 +11,6 @@ Pure. Neighbours: `broker.confleaf` checks with it, and whoever dials reads with
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
 
 __all__ = ["PeerUrl", "joined", "redacted"]
 
@@ -34,6 +33,8 @@ class PeerUrl:
     @classmethod
     def parse(cls, text: str, default_port: int) -> PeerUrl:
         """Read a URL, or a plain ``host:port``.  Raises ValueError, without the password in it."""
+        from urllib.parse import unquote, urlsplit  # slow to import, and most dial nobody
+
         whole = text.strip()
         try:
             parts = urlsplit(whole if "://" in whole else f"nats://{whole}")

@@ -134,6 +134,8 @@ class BrokerStats:
     slow_consumers: int
     stale_connections: int
     flows: int
+    leafnodes: int = 0
+    leaf_port: int = 0
 
 
 @dataclass(frozen=True)

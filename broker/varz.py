@@ -1,5 +1,5 @@
 """The monitor's ``/varz`` and ``/healthz``, and the pages that say that something is not there
-(``/routez``, ``/leafz``, ``/gatewayz``, ``/jsz``): snapshots in, JSON-ready dictionaries out.
+(``/routez``, ``/gatewayz``, ``/jsz``): snapshots in, JSON-ready dictionaries out.
 
 The idea: everything about these pages that is not HTTP. The fields, their names and their order are
 nats-server 2.15's, as recorded from the real one, because dashboards and test suites of NATS
@@ -19,9 +19,10 @@ from typing import Any
 from broker.blocks import WebsocketBlock
 from broker.config import Options
 from broker.gotime import nanoseconds, timestamp, uptime
+from broker.leafz import leaf_options
 from broker.snapshots import BrokerStats
 
-__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "leafz", "routez", "varz"]
+__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "routez", "varz"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ def routez(stats: BrokerStats) -> dict[str, Any]:
         "num_routes": 0,
         "routes": [],
     }
-
-
-def leafz(stats: BrokerStats) -> dict[str, Any]:
-    """There are no leaf nodes."""
-    return {**_when(stats), "leafnodes": 0, "leafs": []}
 
 
 def gatewayz(stats: BrokerStats) -> dict[str, Any]:
@@ -130,7 +126,7 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "max_pending": options.max_pending,
         "cluster": {},
         "gateway": {},
-        "leaf": {},
+        "leaf": leaf_options(options.leafnodes, stats.leaf_port),
         "mqtt": {},
         "websocket": _websocket(options.websocket),
         "jetstream": {},
@@ -172,7 +168,7 @@ def _counters(stats: BrokerStats) -> dict[str, Any]:
         "total_connections": stats.total_connections,
         "routes": 0,
         "remotes": 0,
-        "leafnodes": 0,
+        "leafnodes": stats.leafnodes,
         "in_msgs": stats.in_msgs,
         "in_bytes": stats.in_bytes,
         "in_client_msgs": stats.in_msgs,
