@@ -48,6 +48,9 @@ class Leaf(RawClient):
         fields = {"name": "L", "cluster": "L", "headers": True, "remote_account": "X", **connect}
         self.told = self.ask(b"CONNECT " + json.dumps(fields).encode() + b"\r\n")
 
+    def __enter__(self) -> Leaf:
+        return self
+
     @property
     def connected(self) -> dict[str, Any]:
         """The INFO that came after CONNECT."""
