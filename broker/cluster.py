@@ -21,21 +21,24 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from broker.blocks import ClusterBlock
+from broker.clusterblock import RouteUrl
 from broker.dialer import FIRST_WAIT, Dial, Dialer, dial_tcp
 from broker.doors import address as shown
 from broker.doors import explained
 from broker.files import local_addresses
 from broker.handshake import advertised
+from broker.labels import told
 from broker.logs import logger
 from broker.peerconn import PeerConnection
 from broker.peerinfo import PeerInfo
 from broker.roster import Roster
 from broker.route import RouteSession
+from broker.snapshots import BrokerStats, RouteInfo
 from reactor import Listener
 from reactor.errors import DescriptorLimitError
 from reactor.tls import TlsSession
@@ -59,11 +62,9 @@ class _Target:
     """An address at which another node should be."""
 
     def __init__(self, url: str, explicit: bool, gossip_mode: int = 0) -> None:
-        parts = urlsplit(url)
-        self.host = parts.hostname or ""
-        self.port = parts.port or 6222
-        self.user = unquote(parts.username or "")
-        self.password = unquote(parts.password or "")
+        read = RouteUrl.read(url)
+        self.host, self.port = read.host, read.port
+        self.user, self.password = read.user, read.password
         self.explicit = explicit
         self.gossip_mode = gossip_mode
         self.server_id = ""  # who was there
@@ -239,6 +240,42 @@ class Cluster:
         """The routes, in the order in which they came.  O(routes)."""
         sessions = set(self.roster.routes.values())
         return [one for one in self._of if one.session in sessions]
+
+    def counted(self, stats: BrokerStats) -> BrokerStats:
+        """The same with what there is to count here.  O(1)."""
+        nodes = len(self.roster.routes)
+        return replace(
+            stats, routes=nodes, remotes=nodes, cluster=self.roster.cluster, cluster_port=self.port
+        )
+
+    def infos(self) -> list[RouteInfo]:
+        """A record of each, with what it wants.  O(subscriptions)."""
+        return [self._info(one) for one in self.connections()]
+
+    def _info(self, connection: PeerConnection) -> RouteInfo:
+        session, link = connection.session, connection.link
+        assert isinstance(session, RouteSession)
+        assert session.remote is not None  # who has not said who it is has no route
+        wall = self._server.wall
+        wanted = self._server.switchboard.subscriptions(link)
+        return RouteInfo(
+            rid=connection.cid,
+            remote_id=session.remote.server_id,
+            remote_name=session.remote.server_name,
+            solicited=session.solicited,
+            configured=session.explicit,
+            ip=connection.ip,
+            port=connection.port,
+            start=wall(connection.started),
+            last_activity=wall(max(connection.started, session.last_activity)),
+            rtt=session.rtt,
+            pending_bytes=link.queued + connection.stream.pending,
+            in_msgs=link.in_msgs,
+            in_bytes=link.in_bytes,
+            out_msgs=link.out_msgs,
+            out_bytes=link.out_bytes,
+            subscriptions=tuple(map(told, wanted)),
+        )
 
     # --- dialling -------------------------------------------------------------------------------
 

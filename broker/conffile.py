@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.blocks import JwtBlock, TlsBlock
+from broker.clusterblock import with_flags
 from broker.conf import ConfError, Node, parse
 from broker.config import ConfigError, Options, OptionsError
 from broker.confread import Reading, reading
@@ -107,7 +108,11 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
         fields["jwt"] = _with_operators(fields["jwt"], found.places["jwt"])
         _check_preload(fields["jwt"], found.places.get("preload", found.places["jwt"]))
     try:
-        options = Options(**{**fields, **flags, "config_file": path, "digest": digest})
+        given = with_flags(fields, flags)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        options = Options(**{**given, "config_file": path, "digest": digest})
     except OptionsError as error:
         place = found.places.get(error.field)
         if place is None or error.field in flags:
@@ -119,6 +124,8 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
         _look_at(options.websocket.tls, found.places.get("websocket"))
     if options.leafnodes is not None:
         _look_at(options.leafnodes.tls, found.places.get("leafnodes"))
+    if options.cluster is not None:
+        _look_at(options.cluster.tls, found.places.get("cluster"))
     return options
 
 

@@ -36,6 +36,7 @@ from broker.blocks import (
     WebsocketBlock,
 )
 from broker.checks import CHECKS, OptionsError, crossing_problems, port
+from broker.clusterblock import problem_of
 from broker.gotime import duration
 from broker.leafchecks import check_leafnodes
 from broker.permissions import Permissions
@@ -143,6 +144,10 @@ class Options:
         self._check_users()
         self._check_sizes()
         self._check_doors()
+        if self.cluster is not None:
+            port("cluster", self.cluster.port)
+            if problem := problem_of(self.cluster):
+                raise OptionsError("cluster", problem)
         if self.leafnodes is not None:
             check_leafnodes(self.leafnodes, self._account_names())
 

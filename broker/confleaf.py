@@ -18,7 +18,7 @@ from broker.blocks import LeafBlock, RemoteBlock, RemoteTls, UserBlock
 from broker.conf import Node
 from broker.conftls import cipher_suites, min_version, pinned_certs, tls
 from broker.confusers import auth_timeout, subjects
-from broker.confvalues import Walk, items, shown, texts, timeout
+from broker.confvalues import Walk, items, number_of_seconds, shown, texts
 from broker.leafchecks import LEAF_PORT
 from broker.nkeys import USER
 from broker.peerurl import PeerUrl, redacted
@@ -184,7 +184,7 @@ def _seed(node: Node) -> str:
 
 def _tls(walk: Walk, node: Node) -> RemoteTls:
     readers = {
-        "timeout": lambda value: timeout(value, "error parsing tls config, 'timeout' "),
+        "timeout": lambda value: number_of_seconds(value, "error parsing tls config, 'timeout' "),
         "cipher_suites": cipher_suites,
         "min_version": min_version,
         "pinned_certs": pinned_certs,

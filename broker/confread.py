@@ -24,11 +24,12 @@ from typing import Any
 from broker.blocks import JwtBlock, UserBlock, WebsocketBlock
 from broker.conf import ConfError, Node
 from broker.confaccounts import accounts, mappings
+from broker.confcluster import cluster
 from broker.config import LOCAL_SYSLOG
 from broker.confleaf import leafnodes
 from broker.conftls import tls
 from broker.confusers import auth_timeout, ingress, permissions, users, with_permissions
-from broker.confvalues import Walk, entries, go_type, seconds, text, texts, timeout
+from broker.confvalues import Walk, entries, go_type, number_of_seconds, seconds, text, texts
 
 __all__ = ["Reading", "read", "reading"]
 
@@ -90,6 +91,7 @@ def _readers(walk: Walk, login: dict[str, Any]) -> dict[str, Any]:
         "tls": lambda node: tls(walk, node),
         "websocket": lambda node: _websocket(walk, node),
         "leafnodes": lambda node: leafnodes(walk, node),
+        "cluster": lambda node: cluster(walk, node, tls),
         "lame_duck_duration": _lame_duck_duration,
         "lame_duck_grace_period": _lame_duck_grace,
         "syslog": lambda node: LOCAL_SYSLOG if _is_on(node) else None,
@@ -166,7 +168,9 @@ def _websocket(walk: Walk, node: Node) -> WebsocketBlock:
     readers = {
         "tls": lambda value: tls(walk, value),
         "allowed_origins": lambda value: texts(value, "error parsing allowed origins: "),
-        "handshake_timeout": lambda value: timeout(value, "error parsing handshake timeout: "),
+        "handshake_timeout": lambda value: number_of_seconds(
+            value, "error parsing handshake timeout: "
+        ),
     }
     noted = len(walk.errors)
     fields = walk.block(node, "websocket", readers, "Expected websocket to be a map")

@@ -15,7 +15,7 @@ import re
 
 from broker.blocks import TlsBlock
 from broker.conf import ConfError, Node
-from broker.confvalues import Walk, go_type, seconds, shown, texts, timeout
+from broker.confvalues import Walk, go_type, number_of_seconds, seconds, shown, texts
 
 __all__ = ["cipher_suites", "min_version", "pinned_certs", "tls"]
 
@@ -28,7 +28,7 @@ def tls(walk: Walk, node: Node) -> TlsBlock:
     readers = {
         "verify": lambda value: _tls_switch(value, "verify"),
         "verify_and_map": lambda value: _tls_switch(value, "verify_and_map"),
-        "timeout": lambda value: timeout(value, "error parsing tls config, 'timeout' "),
+        "timeout": lambda value: number_of_seconds(value, "error parsing tls config, 'timeout' "),
         "handshake_first": _handshake_first,
         "cipher_suites": cipher_suites,
         "min_version": min_version,

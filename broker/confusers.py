@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from broker.blocks import DEFAULT_ACCOUNT, IngressLimit, UserBlock
 from broker.conf import Node
-from broker.confvalues import Walk, go_type, seconds, shown, texts, timeout
+from broker.confvalues import Walk, go_type, number_of_seconds, seconds, shown, texts
 from broker.permissions import Permissions, Responses, Rules
 from broker.subject import is_valid_filter
 
@@ -111,7 +111,7 @@ def _expires(node: Node) -> float:
 
 def auth_timeout(walk: Walk, node: Node, block: str) -> float:
     """For how long somebody may not say who it is, as `block` has it."""
-    given = timeout(node, f"error parsing {block} config, 'timeout' ")
+    given = number_of_seconds(node, f"error parsing {block} config, 'timeout' ")
     if given > 60:
         walk.warn(
             node,

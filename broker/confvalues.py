@@ -22,7 +22,17 @@ from broker.conf import ConfError, Node
 from broker.schema import Key, Kind, Status, keys_of
 from broker.suggest import nearest
 
-__all__ = ["Walk", "entries", "go_type", "items", "seconds", "switch", "text", "texts", "timeout"]
+__all__ = [
+    "Walk",
+    "entries",
+    "go_type",
+    "items",
+    "number_of_seconds",
+    "seconds",
+    "switch",
+    "text",
+    "texts",
+]
 
 #: Reads the value of one key; may raise `ConfError`.
 Reader = Callable[[Node], Any]
@@ -260,6 +270,17 @@ def _monitor_listen(node: Node) -> tuple[str | None, int | None]:
     return (host if isinstance(node.value, str) else None), port or None
 
 
+def number_of_seconds(node: Node, problem: str) -> float:
+    """Seconds as a number, or as a duration in quotes; ``problem`` begins what is said of the
+    rest.
+    """
+    if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return float(node.value)
+    if isinstance(node.value, str):
+        return seconds(node, problem)
+    raise node.wrong(f"{problem}wrong type")
+
+
 def seconds(node: Node, problem: str = "") -> float:
     """A duration as Go writes one (``1h2m3.5s``), in seconds; `problem` begins an error."""
     word = text(node)
@@ -282,15 +303,6 @@ def seconds(node: Node, problem: str = "") -> float:
         total += float(found[1]) * _UNITS[found[2]]
         rest = rest[found.end() :]
     return -total if word[0] == "-" else total
-
-
-def timeout(node: Node, problem: str) -> float:
-    """Seconds as a number, or a duration; `problem` begins an error."""
-    if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
-        return float(node.value)
-    if isinstance(node.value, str):
-        return seconds(node, problem)
-    raise node.wrong(f"{problem}wrong type")
 
 
 def _seconds_or_number(node: Node) -> float:

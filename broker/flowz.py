@@ -86,12 +86,14 @@ def _row(zone: int, flow: Flow[Link], zones: Mapping[int, str], detail: bool) ->
         "account": zones.get(zone, ""),
         "pattern": flow.pattern.decode("utf-8", "replace"),
         "asks": flow.ask,
-        "copies": len(flow.plain) + len(flow.picks),
+        "copies": len(flow.plain) + len(flow.picks) + len(flow.peers),
         "plain": len(flow.plain),
         "picks": [len(pick) for pick in flow.picks],
+        "peers": len(flow.peers),
     }
     if detail:
         row["plain_list"] = [_delivery(delivery) for delivery in flow.plain]
+        row["peers_list"] = [_delivery(delivery) for delivery in flow.peers]
         row["picks_list"] = [[_delivery(member) for member in pick] for pick in flow.picks]
     return row
 

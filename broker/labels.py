@@ -4,8 +4,8 @@ The idea: functions of a connection that change nothing, kept apart from it so t
 `broker.connection` is only about what happens. The words are nats-server's, since people and tools
 search logs for them.
 
-Neighbours: `broker.connection` alone. Loop thread only; each costs O(length of its text), `record`
-O(subscriptions) with their list.
+Neighbours: `broker.connection` and `broker.cluster`. Loop thread only; each costs O(length of its
+text), `record` O(subscriptions) with their list.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "label", "record"]
+__all__ = ["credentials", "explained", "label", "record", "told"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -116,7 +116,7 @@ def record(
         user="" if session.identity is None else session.identity.shown,
         account="" if session.identity is None else session.identity.account,
         nkey=session.options.nkey,
-        subscription_list=tuple(map(_subscription, listed)),
+        subscription_list=tuple(map(told, listed)),
         type=_TYPES[connection.kind],
         tls_version=version,
         tls_cipher=cipher,
@@ -125,11 +125,13 @@ def record(
     )
 
 
-def _subscription(subscription: Subscription) -> SubscriptionInfo:
+def told(subscription: Subscription) -> SubscriptionInfo:
+    """A subscription as the monitor shows it."""
     return SubscriptionInfo(
         subject=subscription.filter.decode("utf-8", "replace"),
         sid=subscription.sid.decode("utf-8", "replace"),
         queue=subscription.queue.decode("utf-8", "replace"),
         messages=subscription.msgs,
         max=subscription.limit,
+        account=subscription.account.name,
     )

@@ -9,7 +9,7 @@ Immutable, hence thread-safe. Neighbours: `broker.confleaf` reads by it.
 
 from __future__ import annotations
 
-from broker.keys import Kind, Line, Reload
+from broker.schemakinds import Kind, Line, Reload
 
 __all__ = ["LEAF_BLOCKS", "LEAF_REFUSED"]
 

@@ -4,8 +4,8 @@ The idea: a table from path to method. A method reads the query, asks the server
 has a pure function (`broker.varz`, `broker.connz` and their like) make the page of them; so nothing
 here knows HTTP but status and content type, and nothing there knows the server.
 
-``/routez``, ``/gatewayz`` and ``/jsz`` tell, as nats-server does where it has none,
-that there are no routes, gateways and streams: tools read them without asking first.
+``/gatewayz`` and ``/jsz`` tell, as nats-server does where it has none, that there are no gateways
+and streams: tools read them without asking first.
 
 Invariants: a page is made within one call on the loop's thread, so it shows one moment; a mistake
 of the visitor is answered by 400 with nats-server's words, a mistake of ours by 500 and a log
@@ -36,14 +36,15 @@ from broker.logs import logger
 from broker.metrics import CONTENT_TYPE, Scrape, exposition
 from broker.plane import DataPlane
 from broker.queries import QueryError
-from broker.snapshots import AccountInfo, BrokerStats, Explanation
+from broker.routez import RoutezQuery, routez
+from broker.snapshots import AccountInfo, BrokerStats, Explanation, RouteInfo
 from broker.subject import is_literal
 from broker.subsz import Routing, SubszQuery, subsz
 from broker.switchboard import Switchboard
 from broker.topics import Topics, topicsz
 from broker.tracez import trace
 from broker.usage import CpuMeter, cpu_seconds, resident_bytes
-from broker.varz import ProcessUsage, gatewayz, healthz, jsz, routez, varz
+from broker.varz import ProcessUsage, gatewayz, healthz, jsz, varz
 
 __all__ = ["HTML", "JSON", "TEXT", "Page", "Pages", "Source", "base_path"]
 
@@ -113,6 +114,9 @@ class Source(Protocol):
 
     def leafs(self) -> Iterable[LeafInfo]:
         """The links to servers above and below."""
+
+    def routes(self) -> Iterable[RouteInfo]:
+        """The routes to other nodes of our cluster."""
 
     def zones(self) -> Mapping[int, str]:
         """The account of each zone."""
@@ -226,9 +230,8 @@ class Pages:
         return _json(subsz(query, source.stats(), routing, source.opened()))
 
     def _routez(self, parameters: _Parameters) -> Page:
-        if parameters.get("subs", "").lower() != "detail":
-            queries.boolean(parameters, "subs")
-        return _json(routez(self._source.stats()))
+        query = RoutezQuery.read(parameters)
+        return _json(routez(query, self._source.stats(), self._source.routes()))
 
     def _leafz(self, parameters: _Parameters) -> Page:
         subjects = queries.boolean(parameters, "subs")
@@ -285,6 +288,8 @@ class Pages:
             raise QueryError(f"Account {account} does not exist") from None
         cids = explanation.cids()
         names = {row.cid: row.info().name for row in self._source.opened() if row.cid in cids}
+        if explanation.peers:
+            names |= {route.rid: route.remote_name for route in self._source.routes()}
         return _json(trace(explanation, self._source.stats(), names))
 
     def _topicsz(self, parameters: _Parameters) -> Page:

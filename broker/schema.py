@@ -23,10 +23,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     Export,
     Import,
     IngressLimit,
@@ -38,11 +40,35 @@ from broker.blocks import (
 )
 from broker.config import Options
 from broker.gotime import duration
-from broker.keys import Key, Kind, Line, Reload, Row, Status
 from broker.leafkeys import LEAF_BLOCKS, LEAF_REFUSED
 from broker.permissions import Responses
+from broker.schemakinds import Kind, Line, Reload, Status
+from broker.schemapeers import PEER_BLOCKS, PEER_REFUSED
 
 __all__ = ["KEYS", "Key", "Kind", "Reload", "Row", "Status", "keys_of", "rows"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: the block it may stand in, its names (the best one first), what it takes, the field
+    it sets, what a change of it needs, and what it means (of one refused: why).
+    """
+
+    path: str
+    names: tuple[str, ...]
+    kind: Kind
+    field: str
+    reload: Reload
+    help: str
+    status: Status = Status.SERVED
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the guide: `default` is as a file writes it, and empty where there is none."""
+
+    key: Key
+    default: str
 
 
 _LIVE, _ACT, _RESTART = Reload.LIVE, Reload.ACT, Reload.RESTART
@@ -56,6 +82,7 @@ _TOP: tuple[Line, ...] = (
     ("tls", Kind.MAP, "tls", _ACT, "encrypt client connections"),
     ("allow_non_tls", Kind.SWITCH, "allow_non_tls", _RESTART, "serve plain connections as well"),
     ("websocket ws", Kind.MAP, "websocket", _RESTART, "a second door, for browsers"),
+    ("cluster", Kind.MAP, "cluster", _RESTART, "be a node of a cluster"),
     ("leafnodes leaf", Kind.MAP, "leafnodes", _RESTART, "leaves below us, hubs above us"),
     ("authorization", Kind.MAP, "", _ACT, "who may come in"),
     ("accounts", Kind.NAMED_MAPS, "accounts", _ACT, "users who do not hear those of others"),
@@ -116,7 +143,6 @@ _TOP: tuple[Line, ...] = (
 )
 
 _BLOCKS: dict[str, tuple[Line, ...]] = {
-    **LEAF_BLOCKS,
     "authorization": (
         ("user username", Kind.TEXT, "user", _ACT, "let in only this user"),
         ("password pass", Kind.SECRET, "password", _ACT, "with this password, or its bcrypt hash"),
@@ -251,18 +277,18 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
         ("messages msgs", Kind.RATE, "messages", _LIVE, "a second; 0: no limit"),
         ("burst", Kind.SECONDS, "burst", _LIVE, "for how long it may be faster"),
     ),
+    **PEER_BLOCKS,
+    **LEAF_BLOCKS,
 }
 
-_NO_CLUSTER = "this broker runs alone, clustering is not there yet"
+_NO_LEAF = "leaf nodes are not there yet"
 _NO_JETSTREAM = "there is no JetStream yet; messages are not stored"
 _NOT_YET = "it is not there yet"
 
 #: path -> (names, why it is refused).
 _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
-    **LEAF_REFUSED,
     "": (
-        ("cluster", _NO_CLUSTER),
-        ("gateway", _NO_CLUSTER),
+        ("gateway", "there are no super-clusters; one cluster can be told of many nodes"),
         ("jetstream", _NO_JETSTREAM),
         ("store_dir storedir", _NO_JETSTREAM),
         ("default_js_domain", _NO_JETSTREAM),
@@ -290,17 +316,17 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("jetstream", _NO_JETSTREAM),
         ("msg_trace trace_dest", _NOT_YET),
     ),
-    "limits": (("max_leafnodes max_leafs", _NO_CLUSTER),),
+    "limits": (("max_leafnodes max_leafs", _NO_LEAF),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),
         ("allow_trace", _NOT_YET),
     ),
     "import": (("allow_trace", _NOT_YET),),
-    "target": (("cluster", _NO_CLUSTER),),
+    "target": (("cluster", _NOT_YET),),
     "tls": (
         ("insecure", "it is for connections that we make, as in the remotes of leafnodes"),
-        ("verify_cert_and_check_known_urls", _NO_CLUSTER),
+        ("verify_cert_and_check_known_urls", _NOT_YET),
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
         ("certs certificates", "give one pair, as cert_file and key_file"),
@@ -312,17 +338,19 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "websocket": (
         ("authorization authentication", "authorization holds for this door as well"),
-        ("advertise", _NO_CLUSTER),
+        ("advertise", _NOT_YET),
         ("headers", _NOT_YET),
         ("ping_interval", "ping_interval at the top holds for this door as well"),
     ),
+    **PEER_REFUSED,
+    **LEAF_REFUSED,
 }
 
 _MOOT: tuple[tuple[str, Kind, str], ...] = (
     ("no_fast_producer_stall", Kind.SWITCH, "producers are never stalled here"),
     ("disable_sublist_cache no_sublist_cache", Kind.SWITCH, "the flow table changes no result"),
-    ("connect_error_reports", Kind.INTEGER, "there are no routes whose errors to report"),
-    ("reconnect_error_reports", Kind.INTEGER, "there are no routes whose errors to report"),
+    ("connect_error_reports", Kind.INTEGER, "the first failure is reported, then one in 3600"),
+    ("reconnect_error_reports", Kind.INTEGER, "the first failure is reported, then one in 3600"),
 )
 
 
@@ -345,6 +373,8 @@ KEYS: tuple[Key, ...] = tuple(_table())
 _RECORDS: dict[str, type] = {
     "": Options,
     "authorization": Options,
+    "cluster": ClusterBlock,
+    "cluster authorization": ClusterBlock,
     "account": AccountBlock,
     "export": Export,
     "import": Import,
@@ -360,7 +390,9 @@ _RECORDS: dict[str, type] = {
 
 
 #: What has a default in Python and must be given in a file: a door that nobody asked for is none.
-_GIVEN = frozenset(key for key in KEYS if (key.path, key.field) == ("websocket", "port"))
+_GIVEN = frozenset(
+    key for key in KEYS if key.path in ("websocket", "cluster") and key.field == "port"
+)
 
 
 @functools.cache

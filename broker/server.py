@@ -54,7 +54,13 @@ from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
-from broker.snapshots import AccountInfo, BrokerStats, ConnectionInfo, Explanation
+from broker.snapshots import (
+    AccountInfo,
+    BrokerStats,
+    ConnectionInfo,
+    Explanation,
+    RouteInfo,
+)
 from broker.switchboard import Switchboard
 from broker.transport import Entrance
 from broker.workers import Workers
@@ -488,6 +494,10 @@ class Server:
         """The accounts in numbers, `$G` first. O(connections)."""
         return [account.info() for account in self.switchboard.accounts()]
 
+    def routes(self) -> Iterable[RouteInfo]:
+        """The routes to other nodes, with what these want. O(their subscriptions)."""
+        return () if self.cluster is None else self.cluster.infos()
+
     def zones(self) -> Mapping[int, str]:
         """The account of each zone."""
         return self.switchboard.zones()
@@ -504,7 +514,8 @@ class Server:
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""
-        return self.census.stats(self, self._came)
+        stats = self.census.stats(self, self._came)
+        return stats if self.cluster is None else self.cluster.counted(stats)
 
 
 def _busy(connection: Connection) -> bool:

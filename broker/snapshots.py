@@ -38,6 +38,31 @@ class SubscriptionInfo:
     queue: str = ""
     messages: int = 0
     max: int = 0
+    account: str = DEFAULT_ACCOUNT
+
+
+@dataclass(frozen=True)
+class RouteInfo:
+    """A route to another node. ``solicited``: it was we who dialled; ``configured``: because the
+    configuration says so. Messages and bytes as in `ConnectionInfo`.
+    """
+
+    rid: int
+    remote_id: str
+    remote_name: str
+    solicited: bool
+    configured: bool
+    ip: str
+    port: int
+    start: float
+    last_activity: float
+    rtt: float
+    pending_bytes: int
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+    subscriptions: tuple[SubscriptionInfo, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +137,7 @@ class AccountInfo:
 @dataclass(frozen=True)
 class BrokerStats:
     """The whole broker in numbers. Counters are totals since the start, including closed
-    connections.
+    connections. ``routes`` are connections to ``remotes`` other nodes of ``cluster``.
     """
 
     server_id: str
@@ -136,6 +161,10 @@ class BrokerStats:
     flows: int
     leafnodes: int = 0
     leaf_port: int = 0
+    routes: int = 0
+    remotes: int = 0
+    cluster: str = ""
+    cluster_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,7 +187,8 @@ class Explanation:
     """What would become of a message published in ``account``, and by which flow.
 
     ``subject`` is what a mapping makes of ``published``, if there is one. Each of ``plain`` gets a
-    copy, and one of each of ``picks``, which are never empty. ``pattern`` is empty where the answer
+    copy, each of ``peers`` (other servers) a line, and one of each of ``picks``, which are never
+    empty. ``pattern`` is empty where the answer
     holds for this subject alone and is not kept; ``installed`` says whether the flow is in the
     table. ``withheld`` match and may not be given it; ``crossings`` say in words what it meets
     besides.
@@ -173,6 +203,7 @@ class Explanation:
     asks: bool
     plain: tuple[Recipient, ...] = ()
     picks: tuple[tuple[Recipient, ...], ...] = ()
+    peers: tuple[Recipient, ...] = ()
     withheld: tuple[Recipient, ...] = ()
     crossings: tuple[str, ...] = ()
 

@@ -44,6 +44,7 @@ def explain(
         asks=found.asks,
         plain=tuple(map(_recipient, found.plain)),
         picks=tuple(tuple(map(_recipient, pick)) for pick in found.picks),
+        peers=tuple(map(_recipient, found.peers)),
         withheld=tuple(map(_recipient, found.withheld)),
         crossings=found.crossings,
     )
@@ -88,11 +89,20 @@ def trace(explanation: Explanation, stats: BrokerStats, names: Mapping[int, str]
             "installed": explanation.installed,
             "asks": explanation.asks,
         },
-        "copies": len(explanation.plain) + len(explanation.picks),
+        "copies": len(explanation.plain) + len(explanation.picks) + len(explanation.peers),
         "plain": [row(recipient) for recipient in explanation.plain],
         "picks": [
             {"queue": pick[0].queue, "members": [row(member) for member in pick]}
             for pick in explanation.picks
+        ],
+        "peers": [
+            {
+                "rid": one.cid,
+                "name": names.get(one.cid, ""),
+                "subject": one.filter,
+                "why": _why(one.filter, explanation.subject),
+            }
+            for one in explanation.peers
         ],
         "withheld": [row(recipient) for recipient in explanation.withheld],
         "crossings": list(explanation.crossings),
@@ -118,7 +128,7 @@ def _sentences(explanation: Explanation) -> list[str]:
         sentences.append(f"A mapping makes {explanation.subject} of it, this time.")
     if "" in explanation.subject.split("."):
         sentences.append("The subject has an empty token, so no subscription can match it.")
-    elif not explanation.plain and not explanation.picks:
+    elif not explanation.plain and not explanation.picks and not explanation.peers:
         sentences.append(
             "No subscription matches. A request gets a 503 if its publisher set no_responders "
             "and listens to the reply subject itself."
@@ -127,6 +137,11 @@ def _sentences(explanation: Explanation) -> list[str]:
         sentences.append(
             f"{_number(len(explanation.plain), 'plain subscription')}, each of which gets a copy "
             "unless it is the publisher's own and the publisher said echo:false."
+        )
+    if explanation.peers:
+        sentences.append(
+            f"{_number(len(explanation.peers), 'other server')}, each of which gets one line, "
+            "whatever it wants the message for."
         )
     sentences += [
         f"One of {_number(len(pick), 'member')} of the queue group {pick[0].queue} gets a copy, "

@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.blocks import WebsocketBlock
+from broker.blocks import ClusterBlock, WebsocketBlock
+from broker.clusterblock import RouteUrl
 from broker.config import Options
 from broker.gotime import nanoseconds, timestamp, uptime
 from broker.leafz import leaf_options
 from broker.snapshots import BrokerStats
 
-__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "routez", "varz"]
+__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "varz"]
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,6 @@ class ProcessUsage:
 def healthz() -> dict[str, Any]:
     """A broker that can answer is healthy: there is nothing here that could be half up."""
     return {"status": "ok"}
-
-
-def routez(stats: BrokerStats) -> dict[str, Any]:
-    """There are no routes, as a server without a cluster says it."""
-    page = _when(stats)
-    return {
-        "server_id": page.pop("server_id"),
-        "server_name": stats.server_name,
-        **page,
-        "num_routes": 0,
-        "routes": [],
-    }
 
 
 def gatewayz(stats: BrokerStats) -> dict[str, Any]:
@@ -124,7 +113,7 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "max_control_line": options.max_control_line,
         "max_payload": options.max_payload,
         "max_pending": options.max_pending,
-        "cluster": {},
+        "cluster": _cluster(stats, options.cluster),
         "gateway": {},
         "leaf": leaf_options(options.leafnodes, stats.leaf_port),
         "mqtt": {},
@@ -133,6 +122,27 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         **({} if options.tls is None else {"tls_timeout": options.tls.timeout}),
         "write_deadline": nanoseconds(options.write_deadline),
     }
+
+
+def _cluster(stats: BrokerStats, block: ClusterBlock | None) -> dict[str, Any]:
+    if block is None:
+        return {}
+    fields: dict[str, Any] = {
+        "name": stats.cluster,
+        "addr": block.host,
+        "cluster_port": stats.cluster_port,
+        "auth_timeout": block.auth_timeout,
+        "urls": [_address(url) for url in block.routes],
+        "tls_timeout": block.tls.timeout if block.tls is not None else 0,
+        "tls_required": block.tls is not None,
+        "tls_verify": block.tls is not None,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _address(url: str) -> str:
+    read = RouteUrl.read(url)
+    return f"{read.host}:{read.port}"
 
 
 def _websocket(block: WebsocketBlock | None) -> dict[str, Any]:
@@ -166,8 +176,8 @@ def _counters(stats: BrokerStats) -> dict[str, Any]:
     return {
         "connections": stats.connections,
         "total_connections": stats.total_connections,
-        "routes": 0,
-        "remotes": 0,
+        "routes": stats.routes,
+        "remotes": stats.remotes,
         "leafnodes": stats.leafnodes,
         "in_msgs": stats.in_msgs,
         "in_bytes": stats.in_bytes,

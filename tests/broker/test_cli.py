@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from broker import __version__
-from broker.blocks import TlsBlock
+from broker.blocks import ClusterBlock, TlsBlock
 from broker.cli import ELSEWHERE, FLAGS, Request, UsageError, help_text, options_of, parse
 from broker.config import Options
 from reactor.demux import available
@@ -190,3 +190,48 @@ def test_every_flag_sets_fields_that_exist() -> None:
     fields = {field.name for field in dataclasses.fields(Options)}
     for flag in FLAGS.values():
         assert {name for name in flag.fields if not name.startswith(".")} <= fields
+
+
+# --- clusters
+
+
+def test_the_flags_of_a_cluster_make_its_block() -> None:
+    found = options(
+        *["--cluster", "nats://u:pw@127.0.0.1:6300", "--cluster_name=C1", "--no_advertise"],
+        *["--routes", "nats-route://a:1, nats-route://b:2", "--cluster_advertise=h:9"],
+        *["--connect_retries", "20"],
+    ).cluster
+    assert (
+        ClusterBlock(
+            "C1",
+            "127.0.0.1",
+            6300,
+            ("nats-route://a:1", "nats-route://b:2"),
+            "u",
+            "pw",
+            advertise="h:9",
+            no_advertise=True,
+            connect_retries=20,
+        )
+        == found
+    )
+
+
+def test_a_cluster_may_take_any_free_port() -> None:
+    block = options("--cluster_listen", "nats://127.0.0.1:-1").cluster
+    assert block is not None
+    assert -1 == block.port
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--routes", "nats://a:1"], "Solicited routes require cluster capabilities"),
+        (["--cluster", "127.0.0.1:6222"], "--cluster cannot be '127.0.0.1:6222': give it as"),
+        (["--cluster", "nats://u@h:1"], "expected cluster password to be set"),
+        (["--cluster", "nats://h:1", "--routes", "x"], "--routes cannot be 'x'"),
+        (["--cluster", "nats://h:1", "--cluster_name", "a b"], "cannot contain spaces"),
+    ],
+)
+def test_flags_of_a_cluster_that_make_no_sense(arguments: list[str], problem: str) -> None:
+    assert problem in refusal(*arguments)

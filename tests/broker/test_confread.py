@@ -311,7 +311,7 @@ def test_operators_and_preloaded_accounts_make_one_block() -> None:
         ),
         ("websocket {no_tls: true}", "f:1:0: websocket needs a port, or it serves nobody; 443 is"),
         ("websocket: 1", "f:1:0: Expected websocket to be a map, got int64"),
-        ("cluster {}", 'f:1:0: field "cluster" cannot be served: this broker runs alone'),
+        ("cluster {}", "f:1:0: cluster needs a port, or nobody finds it"),
         ("authorization {token: t, user: u}", "f:1:0: Cannot have a user/pass and token"),
         ("authorization {users: 1}", "f:1:15: Expected users field to be an array, got 1"),
         ("authorization {users: [1 ]}", "f:1:23: Expected user entry to be a map/struct, got 1"),

@@ -49,6 +49,7 @@ def test_a_row_says_what_a_flow_does() -> None:
         "copies": 2,
         "plain": 1,
         "picks": [2],
+        "peers": 0,
     }
     assert expected == page()["flows"][0]
 

@@ -9,6 +9,7 @@ import pytest
 
 from broker.blocks import (
     AccountBlock,
+    ClusterBlock,
     Export,
     Import,
     IngressLimit,
@@ -46,11 +47,12 @@ RECORDS: dict[str, type] = {
     "leaf user": UserBlock,
     "leaf remote": RemoteBlock,
     "leaf tls": RemoteTls,
+    "cluster": ClusterBlock,
+    "cluster authorization": ClusterBlock,
 }
 
 #: Fields that no key sets: those of the command line and of programs that embed the broker.
-# `cluster` comes from a program only, so far.
-WITHOUT_KEY = {"backlog", "cluster", "config_file", "digest", "flow_capacity", "flow_evict_chance"}
+WITHOUT_KEY = {"backlog", "config_file", "digest", "flow_capacity", "flow_evict_chance"}
 
 
 def fields(path: str) -> set[str]:

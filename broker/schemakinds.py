@@ -1,19 +1,17 @@
-"""What a table of configuration keys is made of: a key, the kinds of value, what a change needs.
+"""What may be said of a configuration key: what it takes, and what a change of it needs.
 
-The idea: `broker.schema` is one table of every key, but a block with many keys has its part of it
-in a module of its own (`broker.leafkeys`). Both speak in these words.
+The idea: the words of the tables in `broker.schema` and `broker.schemapeers`, which are about
+different blocks and share nothing else.
 
-Records and enumerations only, immutable, hence thread-safe. Neighbours: the tables, and whoever
-reads a configuration by them, who finds these names in `broker.schema` as well.
+Neighbours: these two; whoever reads or reloads imports the names from `broker.schema`. Imports
+nothing of ours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
 
-__all__ = ["Key", "Kind", "Line", "Reload", "Row", "Status"]
+__all__ = ["Kind", "Line", "Reload", "Status"]
 
 
 class Kind(Enum):
@@ -62,28 +60,5 @@ class Status(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True)
-class Key:
-    """One key: the block it may stand in, its names (the best one first), what it takes, the field
-    it sets, what a change of it needs, and what it means (of one refused: why).
-    """
-
-    path: str
-    names: tuple[str, ...]
-    kind: Kind
-    field: str
-    reload: Reload
-    help: str
-    status: Status = Status.SERVED
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the guide: `default` is as a file writes it, and empty where there is none."""
-
-    key: Key
-    default: str
-
-
-#: A line of a table: names (the best one first), kind, field, what a change needs, help.
-Line: TypeAlias = tuple[str, Kind, str, Reload, str]
+#: A key in a table: names, what it takes, the field it sets, what a change needs, what it means.
+Line = tuple[str, Kind, str, Reload, str]
