@@ -25,7 +25,7 @@ from broker.peerconn import PeerConnection
 from broker.tlscontext import ServerContext, key_digest, names
 from broker.tlsdoor import Beginning, Way
 from broker.transport import Client
-from reactor import Stream, Timer
+from reactor import CloseReason, Stream, Timer
 from reactor.stream import SocketLike
 from reactor.tls import TlsSession
 
@@ -237,6 +237,13 @@ class DialledConnection(PeerConnection):
         if self._is_pinned(stream):
             self.owner.before_input()
             self.session.on_secure()
+
+    def on_close(self, stream: Stream, reason: CloseReason) -> None:
+        """The last call of all."""
+        if not self.ended and stream.tls is not None and not stream.tls.secure:
+            self.complain(f"TLS leafnode handshake error: {reason.detail or reason.kind.value}")
+            self._depart(Closed.TLS_HANDSHAKE)
+        super().on_close(stream, reason)
 
     def _is_pinned(self, stream: Stream) -> bool:
         pins = self._block.pinned_certs
