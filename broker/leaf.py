@@ -77,6 +77,9 @@ class LeafHome(Protocol):
         mappings, by services.
         """
 
+    def stir(self) -> None:
+        """Something is said, not in answer to what was read."""
+
     def enter(self, session: LeafSession) -> None:
         """The other side is known and welcome."""
 
@@ -186,6 +189,7 @@ class LeafSession(PeerSession):
 
     def _tell(self, interest: ops.Interest) -> None:
         if not self._silent and self.closed is None:
+            self._home.stir()  # it may be the end of a client that changes what is wanted
             self._say(interest_line(Kind.LEAF, interest))
 
     def _wants(self, subscription: Subscription) -> bool:

@@ -98,6 +98,10 @@ class Leafnodes:
                 self._context(remote.tls)
         if self.block.port is not None:
             self._listen()
+        self.solicit()
+
+    def solicit(self) -> None:
+        """Dial the hubs."""
         for hub in self.hubs:
             hub.start()
 
@@ -119,17 +123,13 @@ class Leafnodes:
     def _host(self) -> str:
         return self.block.host or self._server.options.host
 
-    def stop_listening(self) -> None:
-        """Let no more leaves in. Idempotent."""
-        if self._listener is not None:
-            self._listener.close()
-
     def close(self) -> None:
         """Let nobody in, and dial no hub any more. The links that there are end with the server's
         other connections. Idempotent.
         """
         self._closed = True
-        self.stop_listening()
+        if self._listener is not None:
+            self._listener.close()
         for hub in self.hubs:
             hub.close()
 
@@ -294,6 +294,10 @@ class Leafnodes:
         place = self._server.switchboard.account(account)
         return () if place is None else place.crossed
 
+    def stir(self) -> None:
+        """See `LeafHome.stir`; what is said now leaves at the turn's end."""
+        self._server.before_input()
+
     def enter(self, session: LeafSession) -> None:
         """See `LeafHome.enter`."""
         connection = next(one for one in self._connections if one.session is session)
@@ -303,7 +307,6 @@ class Leafnodes:
                     connection.note("Replacing connection from same server")
                     old.replace()
         self._ready[session] = connection
-        self._server.before_input()
 
     def leave(self, session: LeafSession) -> None:
         """See `LeafHome.leave`."""
