@@ -156,7 +156,7 @@ class Account:
         self.mapper = Mapper()
         # What makes a message more than a matter of this account's links; see `broker.crossing`.
         self.crossings: Trie[Crossing] = Trie()
-        #: The filters of those that make another server's messages welcome here.
+        #: The filters of mappings and imported services, which a leaf or a hub may use, too.
         self.crossed: tuple[bytes, ...] = ()
         self.everywhere = everywhere
         self.home: ReplyHome | None = None

@@ -285,7 +285,8 @@ class ClusterBlock:
     and ``exports`` which subjects may come from and go to them. With ``tls`` both sides show a
     certificate. ``advertise`` is the address that other nodes are told to dial; with
     ``no_advertise`` clients are not told of other nodes. A node known by hearsay is dialled
-    ``connect_retries`` times more after a failure, with ``connect_backoff`` ever more slowly.
+    ``connect_retries`` times more after a failure, at least 120 times, and ever more slowly; with
+    ``connect_backoff`` so are those of ``routes``.
     """
 
     name: str = ""

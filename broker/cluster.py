@@ -10,8 +10,8 @@ Invariants: after `close` nothing is dialled and nobody let in; a target that le
 given up.
 
 Deviation: nats-server gives up a node that it knows by hearsay as soon as the route to it is lost,
-unless told otherwise, and leaves a hole in the mesh when both still live. We dial it `PATIENCE`
-times more.
+unless told otherwise, and leaves a hole in the mesh for good when both still live. We dial it ever
+more slowly, about an hour long.
 
 Neighbours: `broker.server` has one if its options say so; `broker.roster` decides, `broker.dialer`
 dials, `broker.peerconn` connects. Loop thread only.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster"]
 
-#: How often a node that we know by hearsay is dialled after its route was lost, at least.
-PATIENCE = 10
+#: How often a node that we know by hearsay is dialled before it is given up, at least: for about an
+#: hour, as the waits grow to half a minute.
+PATIENCE = 120
 
 #: Seconds until then; the other side may do the same at the same time, hence the dialer's jitter.
 REDIAL_SOON = 0.0
@@ -63,6 +65,8 @@ class _Target:
 
     def __init__(self, url: str, explicit: bool, gossip_mode: int = 0) -> None:
         read = RouteUrl.read(url)
+        if not read.port:
+            raise ValueError("nobody is at port 0")
         self.host, self.port = read.host, read.port
         self.user, self.password = read.user, read.password
         self.explicit = explicit
@@ -90,6 +94,8 @@ class Cluster:
         self.block = block
         self.port = block.port
         self.dial = dial
+        #: Called when there is a route more or less.
+        self.on_change: Callable[[], object] = _nothing
         self.roster = Roster(server.server_id, server.name, secrets.token_urlsafe(16), block, self)
         self._server = server
         self._rng = rng or Random()
@@ -101,6 +107,7 @@ class Cluster:
         # Gossip tells addresses; the certificate behind one may have the name of its cluster only.
         hosts = [_Target(url, explicit=True).host for url in block.routes]
         self._tls_name = next((host for host in hosts if not _is_address(host)), "")
+        self._shake_time = block.tls.timeout if block.tls is not None else 0.0
         self._barred: set[str] = set()
         self._holds: dict[str, float] = {}
         self._closed = False
@@ -162,14 +169,19 @@ class Cluster:
         """Serve a node that has dialled us."""
         tls = None
         if self._serving is not None:
-            tls = TlsSession(self._serving, server_side=True)
+            tls = TlsSession(self._serving, server_side=True, handshake_timeout=self._shake_time)
         self._connect(sock, address, None, tls)
 
     def _dialled(self, target: _Target, sock: Any) -> None:
         tls = None
         if self._dialling is not None:
             name = self._tls_name if _is_address(target.host) else target.host
-            tls = TlsSession(self._dialling, server_side=False, server_hostname=name or target.host)
+            tls = TlsSession(
+                self._dialling,
+                server_side=False,
+                server_hostname=name or target.host,
+                handshake_timeout=self._shake_time,
+            )
         self._connect(sock, (target.host, target.port), target, tls)
 
     def _connect(
@@ -205,6 +217,7 @@ class Cluster:
                 tag="rid",
                 gone=self._gone,
                 tls=tls,
+                pins=self.block.tls.pinned_certs if self.block.tls is not None else frozenset(),
                 patience=self.block.auth_timeout if target is None else None,
             )
         except DescriptorLimitError as error:
@@ -221,6 +234,7 @@ class Cluster:
         assert isinstance(session, RouteSession)
         if self._closed:
             return
+        self._server.reactor.call_soon(self.on_change)
         if target is not None and session.is_self:
             logger.info("Detected route to self, ignoring %s", target)
             self._drop(target)
@@ -230,11 +244,11 @@ class Cluster:
             target.server_id = server_id
         for one in [*self._targets]:
             if one is target or (server_id and one.server_id == server_id):
-                self._look_after(one)
+                self._look_after(one, soon=session.renamed or not one.explicit)
 
-    def _look_after(self, target: _Target) -> None:
+    def _look_after(self, target: _Target, *, soon: bool) -> None:
         if target.server_id not in self.roster.routes and target.dialer is not None:
-            target.dialer.lost(FIRST_WAIT if target.explicit else REDIAL_SOON)
+            target.dialer.lost(REDIAL_SOON if soon else FIRST_WAIT)
 
     def connections(self) -> list[PeerConnection]:
         """The routes, in the order in which they came.  O(routes)."""
@@ -288,7 +302,7 @@ class Cluster:
             failed=lambda number, error: self._failed(target, number, error),
             gave_up=lambda: self._drop(target),
             retries=None if target.explicit else max(block.connect_retries, PATIENCE),
-            backoff=block.connect_backoff,
+            backoff=block.connect_backoff or not target.explicit,
             rng=self._rng,
             dial=lambda *arguments: self.dial(*arguments),
         )
@@ -326,8 +340,10 @@ class Cluster:
         )
 
     def all_urls(self, host: str, port: int) -> tuple[str, ...]:
-        """What our clients are told, who know us at ``host`` and ``port``."""
-        if self.block.no_advertise or not port:
+        """What our clients are told, who know us at ``host`` and ``port``: as by nats-server,
+        nothing before there was another node.
+        """
+        if not self.roster.advertising:
             return ()
         return (*_urls(host, port), *self.roster.connect_urls)
 
@@ -362,6 +378,7 @@ class Cluster:
         """Hold up what comes, if a test wants that."""
         for name, seconds in self._holds.items():
             self.delay(name, seconds)
+        self._server.reactor.call_soon(self.on_change)  # when all that follows is done
 
     def cut(self, name: str) -> None:
         """End the route to the server of this name, and take none until `heal`."""
@@ -391,6 +408,10 @@ class Cluster:
             and connection.session.remote is not None
             and connection.session.remote.server_name == name
         ]
+
+
+def _nothing() -> None:
+    """What is done when nobody wants to know."""
 
 
 def _is_address(host: str) -> bool:

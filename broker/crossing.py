@@ -33,7 +33,7 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from random import Random
+from random import Random, SystemRandom
 from typing import Protocol
 
 from broker.accounts import Account
@@ -96,6 +96,11 @@ class Crossing(ABC):
 
     once = False
 
+    @property
+    def wants(self) -> bytes:
+        """The filter of what other servers must send us because of it; empty: nothing."""
+        return b""
+
     @abstractmethod
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """Let the message over; returns how many took it there."""
@@ -152,6 +157,11 @@ class StreamOut(Crossing):
     def __str__(self) -> str:
         there = _text(self.transform.destination)
         return f"account {self.importer.name} imports this stream as {there}"
+
+    @property
+    def wants(self) -> bytes:
+        """The stream."""
+        return self.transform.source
 
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """The importer's links hear it under their name for it."""
@@ -216,13 +226,23 @@ class Awaited:
 
 
 class ReplyHome(Crossing):
-    """The requests from other accounts that may still be answered; stands under `_R_.>`."""
+    """The requests from other accounts that may still be answered; stands under `wants`.
+
+    Each has a part of `_R_.>` of its own, so that among several servers answers find the one that
+    asked.
+    """
 
     def __init__(self) -> None:
+        self._prefix = _REPLIES + "".join(SystemRandom().choices(_LETTERS, k=6)).encode() + b"."
         self._awaited: dict[bytes, Awaited] = {}  # by reply subject, oldest first
 
     def __str__(self) -> str:
         return "answers to requests from other accounts go home"
+
+    @property
+    def wants(self) -> bytes:
+        """All answers."""
+        return self._prefix + b">"
 
     def __len__(self) -> int:
         """How many ways home are kept, expired ones included."""
@@ -233,8 +253,7 @@ class ReplyHome(Crossing):
         self._sweep(now)
         reply = b""
         while not reply or reply in self._awaited:
-            letters = "".join(rng.choices(_LETTERS, k=12)).encode()
-            reply = _REPLIES + letters[:6] + b"." + letters[6:]
+            reply = self._prefix + "".join(rng.choices(_LETTERS, k=6)).encode()
         wait.until = now + wait.export.threshold
         self._awaited[reply] = wait
         return reply
@@ -348,7 +367,6 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
         )
         transform = compile(wanted.subject, numbered(template or wanted.subject))
         exporter.crossings.insert(wanted.subject, StreamOut(account, transform))
-        exporter.crossed += (wanted.subject,)
         return
     source, destination = reversed_import(wanted.subject, wanted.to or wanted.subject)
     if _leads_to(accounts, exporter, wanted.subject, account, source):
@@ -358,8 +376,7 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
     account.crossed += (source,)
     for place in (account, exporter):
         if place.home is not None:
-            place.crossings.insert(_REPLIES + b">", place.home)
-            place.crossed += (_REPLIES + b">",)
+            place.crossings.insert(place.home.wants, place.home)
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:

@@ -33,12 +33,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from broker.auth import Authenticator, make_authenticator
 from broker.config import Options
 from broker.server import Server
-from broker.snapshots import BrokerStats, ConnectionInfo
+from broker.snapshots import BrokerStats, ConnectionInfo, RouteInfo
 from reactor import Reactor
 from reactor.errors import ReactorClosedError
 
 if TYPE_CHECKING:
     from broker.identity import Credentials, Identity
+    from broker.mesh import Mesh
 
 __all__ = ["Broker"]
 
@@ -92,10 +93,22 @@ class Broker:
             self._make_authenticator(self.options)  # what is wrong with it is wrong here
         if reactor is not None and self.options.backend is not None:
             raise TypeError("give a reactor or a backend, not both: a reactor has one already")
+        #: Called by `start` with the server before it listens.
+        self.on_start: Callable[[Server], object] = _ignored
         self._lent = reactor
         self._reactor: Reactor | None = None
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def cluster(cls, count: int, name: str = "test", **settings: Any) -> Mesh:
+        """Several brokers in this process as one cluster, for tests; see `broker.mesh`.
+
+        ``settings`` are those of each. Raises as making each raises.
+        """
+        from broker.mesh import Mesh  # most brokers stand alone
+
+        return Mesh(cls, count, name, settings)
 
     def __enter__(self) -> Broker:
         """Start; the broker serves when the block is entered. Raises like `start`."""
@@ -123,6 +136,7 @@ class Broker:
         reactor = self._lent or Reactor(backend=self.options.backend)
         server = Server(reactor, self.options, self._make_authenticator)
         try:
+            self.on_start(server)
             server.start()
         except BaseException:
             if self._lent is None:
@@ -208,6 +222,14 @@ class Broker:
         return self._running().http_port
 
     @property
+    def cluster_port(self) -> int:
+        """Where other nodes connect to. Raises RuntimeError if it does not run, or is no node."""
+        cluster = self._running().cluster
+        if cluster is None:
+            raise RuntimeError("this broker is no node of a cluster; give it a ClusterBlock")
+        return cluster.port
+
+    @property
     def url(self) -> str:
         """What to give to a client: ``tls://`` if clients have to use TLS, else ``nats://``.
 
@@ -246,6 +268,22 @@ class Broker:
 
         return self._ask(collect)
 
+    def on_loop(self, function: Callable[[Server], T]) -> T:
+        """Call ``function`` with the server, in the thread of its loop, and return what it returns.
+
+        Raises what it raises, and RuntimeError if the broker does not run.
+        """
+        server = self._running()
+        return self._ask(lambda: function(server))
+
+    def routes(self) -> list[RouteInfo]:
+        """The routes to other nodes of the cluster, with what these want.
+
+        O(their subscriptions). Raises RuntimeError if it does not run.
+        """
+        server = self._running()
+        return self._ask(lambda: list(server.routes()))
+
     def _running(self) -> Server:
         if self._server is None:
             raise RuntimeError("this broker does not run; use it within 'with', or call start()")
@@ -263,6 +301,10 @@ class Broker:
             return answer.result(ANSWER_TIMEOUT)
         except (ReactorClosedError, FutureTimeout):
             raise RuntimeError("this broker was stopped while it was asked") from None
+
+
+def _ignored(server: Server) -> None:
+    """What is done with a server by default."""
 
 
 def _nothing() -> None:

@@ -111,18 +111,27 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     )
     asks = ask or bool(crossings)
     pattern = join_patterns(list(patterns))
-    flow = Flow(pattern, tuple(plain), picks, asks, tuple(peers.values()))
+    meshed = any(isinstance(one, RemoteSubscription) for one in found.values)
+    flow = Flow(pattern, tuple(plain), picks, asks, tuple(peers.values()), meshed)
     return Outcome(flow, left_out, crossings)
+
+
+class Near(Protocol):
+    """What forwarding asks of the switchboard's dealings with other servers."""
+
+    def near(self, account: Account) -> Zone:
+        """The zone of what is delivered by this server alone, as others do the same."""
 
 
 class Board(Protocol):
     """What forwarding asks of the switchboard."""
 
+    @property
+    def peering(self) -> Near:
+        """Its dealings with other servers."""
+
     def place(self, link: Link) -> Zone:
         """The zone in which `link` publishes."""
-
-    def near(self, account: Account) -> Zone:
-        """The zone of what is delivered by this server alone, as others do the same."""
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
@@ -248,7 +257,7 @@ class Forwarding:
         account = passage.account
         if account.gone:
             return 0
-        near = self._board.near(account)
+        near = self._board.peering.near(account)
         return self._follow(self._board.flow(near, passage.publish.subject), passage)
 
     def overhear(self, tap: Tap, message: Message) -> None:

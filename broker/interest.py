@@ -76,10 +76,14 @@ class InterestMap:
         home = subscription.account
         if self.account in (None, home) and self._wants(subscription):
             origin = _origin(subscription) if self._origins else b""
-            self.count(Key(home.name, origin, subscription.filter, subscription.queue), by)
+            self._count(Key(home.name, origin, subscription.filter, subscription.queue), by)
 
-    def count(self, key: Key, by: int) -> None:
+    def declare(self, key: Key, by: int) -> None:
         """The same for what is no subscription but wanted all the same."""
+        if self.account is None or self.account.name == key.account:
+            self._count(key, by)
+
+    def _count(self, key: Key, by: int) -> None:
         before = self._counts.get(key, 0)
         after = before + by
         if after:
@@ -100,17 +104,30 @@ class InterestTable:
 
     def __init__(self) -> None:
         self._maps: list[InterestMap] = []
+        self._declared: set[Key] = set()
 
     def add(self, new: InterestMap, there: Iterator[Subscription]) -> None:
         """Keep a further map from now on; `there` are the subscriptions that there are already."""
         for subscription in there:
             new.change(subscription, weight(subscription))
+        for key in self._declared:
+            new.declare(key, 1)
         self._maps.append(new)
 
     def remove(self, old: InterestMap) -> None:
         """Keep it no longer. Idempotent."""
         if old in self._maps:
             self._maps.remove(old)
+
+    def declare(self, wanted: set[Key]) -> None:
+        """What is wanted besides subscriptions, all of it.  O(what has changed x maps)."""
+        gone, come = self._declared - wanted, wanted - self._declared
+        self._declared = wanted
+        for one in self._maps:
+            for key in come:
+                one.declare(key, 1)
+            for key in gone:
+                one.declare(key, -1)
 
     def change(self, subscription: Subscription, by: int) -> None:
         """A subscription came (`by` is its weight), went (negative), or is worth more or less."""

@@ -25,7 +25,6 @@ and is their `LeafHome`. No sockets, no clock. One thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from broker import ops
@@ -71,11 +70,6 @@ class LeafHome(Protocol):
 
     def loop_subject(self, account: str) -> bytes:
         """The subject by which we find out that an account is connected to itself."""
-
-    def crossings(self, account: str) -> Iterable[bytes]:
-        """What is wanted in an account besides subscriptions: by others that import from it, by
-        mappings, by services.
-        """
 
     def stir(self) -> None:
         """Something is said, not in answer to what was read."""
@@ -175,20 +169,21 @@ class LeafSession(PeerSession):
     def _tell_all(self) -> None:
         """Say what is wanted here, and go on to say what changes."""
         account = self._switchboard.account(self.account)
+        assert account is not None  # we are in it
         self._silent = True  # while it is filled
         told = InterestMap(account, self._wants, self._tell)
         self._switchboard.peering.tell(told)
-        wanted = [self._home.loop_subject(self.account)]
-        wanted += filter(self._rules.asks, self._home.crossings(self.account))
-        for subject in wanted:
-            told.count(Key(self.account, b"", subject, b""), 1)
+        for subject in (self._home.loop_subject(self.account), *account.crossed):
+            told.declare(Key(self.account, b"", subject, b""), 1)
         self._silent = False
         self._interest_map = told
         for interest in told:
             self._tell(interest)
 
     def _tell(self, interest: ops.Interest) -> None:
-        if not self._silent and self.closed is None:
+        if self._silent or self.closed is not None:
+            return
+        if self._rules.asks(interest.subject):
             self._home.stir()  # it may be the end of a client that changes what is wanted
             self._say(interest_line(Kind.LEAF, interest))
 
@@ -197,17 +192,14 @@ class LeafSession(PeerSession):
         link = subscription.link
         if link is self.link:
             return False
-        remote = isinstance(subscription, RemoteSubscription)
-        origin = subscription.origin if isinstance(subscription, RemoteSubscription) else b""
-        if origin and origin == self.link.origin:
-            return False
-        if remote and subscription.filter.startswith(LOOP):
-            return True
+        if isinstance(subscription, RemoteSubscription):
+            if subscription.origin and subscription.origin == self.link.origin:
+                return False
+            if subscription.filter.startswith(LOOP):
+                return True
         if self.isolated and link.kind in (Kind.LEAF, Kind.HUB):
             return False
-        if self.spoke and link.kind in (Kind.ROUTE, Kind.HUB):
-            return False
-        return self._rules.asks(subscription.filter)
+        return not (self.spoke and link.kind in (Kind.ROUTE, Kind.HUB))
 
     # --- what they want
 

@@ -14,7 +14,7 @@ Neighbours: `broker.server` has one if its options say so; `broker.leaf` is a li
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -288,11 +288,6 @@ class Leafnodes:
         if account not in self._loops:
             self._loops[account] = LOOP + secrets.token_hex(11).encode()
         return self._loops[account]
-
-    def crossings(self, account: str) -> Iterable[bytes]:
-        """See `LeafHome.crossings`."""
-        place = self._server.switchboard.account(account)
-        return () if place is None else place.crossed
 
     def stir(self) -> None:
         """See `LeafHome.stir`; what is said now leaves at the turn's end."""

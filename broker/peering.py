@@ -19,7 +19,7 @@ from typing import Protocol
 from broker.accounts import Account, Accounts, Subscription, Zone
 from broker.errors import INVALID_SUBJECT, WireError
 from broker.forwarding import Forwarding
-from broker.interest import InterestMap, InterestTable
+from broker.interest import InterestMap, InterestTable, Key
 from broker.link import Link
 from broker.ops import Interest, Publish
 from broker.permissions import PublishGate
@@ -80,6 +80,21 @@ class Peering:
             self._board.interest = InterestTable()
         there = (one for account in self._accounts for one in account.trie.colliding(TAIL))
         self._board.interest.add(interest, there)
+        self.declare()
+
+    def declare(self) -> None:
+        """What accounts share with each other has changed, so other things may be wanted for them.
+        O(crossings).
+        """
+        if self._board.interest is not None:
+            self._board.interest.declare(
+                {
+                    Key(account.name, b"", crossing.wants, b"")
+                    for account in self._accounts
+                    for crossing in account.crossings.colliding(TAIL)
+                    if crossing.wants
+                }
+            )
 
     def untell(self, interest: InterestMap) -> None:
         """Keep a map no longer.  Idempotent."""
@@ -163,5 +178,7 @@ class Peering:
             del self._arrivals[key]
 
     def near(self, account: Account) -> Zone:
-        """The zone of what this server delivers by itself.  O(1)."""
+        """The zone of what this server delivers by itself, as all that may want it do.  O(1)."""
+        if self._board.interest is None:
+            return account.inner
         return self._accounts.scoped(account, ONE_HOP)

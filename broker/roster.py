@@ -80,6 +80,7 @@ class Roster:
         self.rules = RouteRules(_gate(block.imports), _gate(block.exports))
         self.routes: dict[str, RouteSession] = {}
         self.interest = InterestMap(None, _is_ours, self._broadcast, origins=True)
+        self.advertising = False  # clients are told of nodes, as there was one
         self._block = block
         self._host = host
         self._urls: Counter[str] = Counter()
@@ -142,6 +143,7 @@ class Roster:
         self.cluster, self.dynamic = cluster, dynamic
         for session in [*self.routes.values()]:
             if session.remote is not None and session.remote.server_id != server_id:
+                session.renamed = True
                 session.close(Closed.CLUSTER_NAME_CONFLICT)
         self._host.urls_changed()
         return True
@@ -158,6 +160,7 @@ class Roster:
         self._gossip(session, remote)
         session.tell(*self.interest)
         if remote.connect_urls and not self._block.no_advertise:
+            self.advertising = True
             self._given[session] = remote.connect_urls
             self._urls.update(remote.connect_urls)
             self._host.urls_changed()

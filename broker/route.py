@@ -37,6 +37,7 @@ from broker.switchboard import Switchboard
 
 __all__ = ["RouteRules", "RouteSession", "Rolls"]
 
+INVALID_SUBSCRIPTION = WireError(b"Invalid Subscription", None)
 WRONG_PORT = WireError(b"attempted to connect to route port", Closed.WRONG_PORT)
 
 
@@ -93,7 +94,8 @@ class RouteSession(PeerSession):
     """One other server of our cluster. ``remote`` is its INFO, None before it came.
 
     ``explicit``: we were told by our configuration to dial it, ``gossip_mode``: or by whom else.
-    ``is_self``: it turned out to be ourselves. ``user`` and ``password`` are what we say to it.
+    ``is_self``: it turned out to be ourselves. ``renamed``: it was closed because our cluster has
+    taken another name, and only has to be told so. ``user`` and ``password`` are what we say to it.
     """
 
     kind = Kind.ROUTE
@@ -126,7 +128,7 @@ class RouteSession(PeerSession):
         self.explicit = explicit
         self.gossip_mode = gossip_mode
         self.remote: PeerInfo | None = None
-        self.is_self = False
+        self.is_self = self.renamed = False
         self._rolls = rolls
         self._login = user, password
 
@@ -200,9 +202,7 @@ class RouteSession(PeerSession):
             self.close(Closed.DUPLICATE_ROUTE)
         elif not info.server_id:
             self._report(errors.BAD_ARGUMENTS, "INFO of a server without an id")
-        elif info.cluster and not rolls.settle_name(
-            info.cluster, info.cluster_dynamic, info.server_id
-        ):
+        elif info.cluster and not self._is_of_ours(info):
             self._wire.complain(
                 f'its cluster name "{info.cluster}" does not match "{rolls.cluster}"'
             )
@@ -215,6 +215,12 @@ class RouteSession(PeerSession):
             self.link.headers = self.link.parser.headers = info.headers
             self.link.origins = info.lnoc
             self._join(info)
+
+    def _is_of_ours(self, info: PeerInfo) -> bool:
+        if self._rolls.settle_name(info.cluster, info.cluster_dynamic, info.server_id):
+            return True
+        # Whoever we dial reads our name in CONNECT, and takes it unless its own was configured.
+        return self.solicited and info.cluster_dynamic
 
     def _join(self, info: PeerInfo) -> None:
         self._ready()
@@ -231,7 +237,7 @@ class RouteSession(PeerSession):
             return
         error = self._switchboard.peering.learn(self.link, op)
         if error is not None:
-            self._report(error)
+            self._report(INVALID_SUBSCRIPTION)
 
     def _departed(self) -> None:
         self._rolls.leave(self)

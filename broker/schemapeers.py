@@ -50,7 +50,7 @@ PEER_BLOCKS: dict[str, tuple[Line, ...]] = {
             Kind.LIMIT,
             "connect_retries",
             _RESTART,
-            "for a node known by hearsay; at least 10 are made",
+            "for a node known by hearsay; at least 120 are made",
         ),
         ("connect_backoff", Kind.SWITCH, "connect_backoff", _RESTART, "dial ever more slowly"),
     ),

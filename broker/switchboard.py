@@ -267,10 +267,6 @@ class Switchboard:
         """The zone in which `link` publishes.  O(1)."""
         return self._accounts.zone(link.zone)
 
-    def near(self, account: Account) -> Zone:
-        """The zone of what this server delivers by itself, as all that may want it do.  O(1)."""
-        return account.inner if self.interest is None else self.peering.near(account)
-
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
         return self._flows.lookup(zone.number, subject) or self.resolve(zone.number, subject)
@@ -370,6 +366,7 @@ class Switchboard:
         """
         self._accounts.configure(accounts, mappings)
         self.complaints = self._link_up()
+        self.peering.declare()
         self._flows.clear()
 
     def _link_up(self) -> tuple[str, ...]:

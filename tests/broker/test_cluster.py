@@ -164,7 +164,7 @@ def test_a_peer_that_falls_silent_is_given_up() -> None:
 def test_clients_learn_of_nodes_that_come_and_go() -> None:
     cluster = VirtualCluster(2)
     client = cluster["A"].client(PROTOCOL_1)
-    assert ["10.0.0.1:4222"] == infos(client.take())[-1]["connect_urls"]
+    client.take()
     cluster.form()
     told = infos(client.take())[-1]
     assert ["10.0.0.1:4222", "10.0.0.2:4222"] == told["connect_urls"]
@@ -278,7 +278,7 @@ def test_bad_interest_costs_the_peer_its_connection_only_where_it_is_fatal() -> 
     cluster = VirtualCluster(1)
     peer = RawPeer(cluster["A"])
     peer.introduce()
-    assert b"-ERR 'Invalid Subject'\r\n" == peer.ask(b"RS+ $G a..b\r\n")
+    assert b"-ERR 'Invalid Subscription'\r\n" == peer.ask(b"RS+ $G a..b\r\n")
     assert {"peer"} == cluster["A"].routes()
 
 
@@ -304,6 +304,9 @@ def test_a_peer_is_told_of_a_newcomer_and_where_it_is() -> None:
     "info",
     [
         {"server_id": "X", "ip": "nats-route://10.0.0.7:99999/"},
+        {"server_id": "X", "ip": "nats-route://10.0.0.7:0/"},
+        {"server_id": "X", "ip": "nats-route://[10.0.0.7/"},
+        {"server_id": "X", "ip": "no url"},
         {"server_id": "X", "ip": "nats-route://10.0.0.7:none/"},
         {"server_id": "X", "ip": ""},
         {"server_id": "", "ip": "nats-route://10.0.0.7:1/"},
@@ -324,8 +327,9 @@ def test_a_node_known_by_hearsay_that_is_gone_is_not_dialled_for_ever() -> None:
     peer.introduce()
     peer.send(b'INFO {"server_id":"X","host":"h","port":1,"ip":"nats-route://10.0.0.7:1/"}\r\n')
     assert cluster["A"].server.cluster is not None
+    cluster.run(1800.0)
     assert 1 == len(cluster["A"].server.cluster._targets)
-    cluster.run(60.0)
+    cluster.run(1900.0)
     assert [] == cluster["A"].server.cluster._targets
 
 
@@ -349,6 +353,26 @@ def test_nodes_without_a_name_agree_on_one() -> None:
     assert cluster.is_whole()
     names = {node.server.cluster.roster.cluster for node in cluster.nodes if node.server.cluster}
     assert 1 == len(names)
+
+
+def test_nodes_without_a_name_do_not_wait_to_agree() -> None:
+    cluster = VirtualCluster(
+        3, routes=lambda number: [0, 1, 2], block={"name": ""}, first_ping=120.0
+    )
+    cluster.run(1.5)
+    assert cluster.is_whole()
+
+
+def test_nodes_of_different_clusters_do_not_dial_each_other_without_rest() -> None:
+    cluster = VirtualCluster(2)
+    peer = cluster["B"]
+    cluster.nodes.remove(peer)
+    assert peer.server.cluster is not None
+    peer.server.cluster.roster.cluster = "other"
+    peer.server.cluster.roster.dynamic = False
+    cluster.run(20.0)
+    assert set() == cluster["A"].routes() == peer.routes()
+    assert peer.server._cids <= 20
 
 
 def test_who_has_not_the_password_does_not_come_in() -> None:

@@ -315,6 +315,36 @@ def test_a_service_is_asked_where_the_request_was_published() -> None:
     assert 1 == len(switch.heard(server))
 
 
+def test_what_accounts_share_is_wanted_of_other_servers() -> None:
+    switch = Switch(blocks=SHARED)
+    interest, lines = told_of(switch)
+    wanted = {(one.account, one.subject) for one in interest}
+    assert (b"X", b"out.>") in wanted
+    homes = {account for account, subject in wanted if subject.startswith(b"_R_.")}
+    assert {b"X", b"B"} == homes
+    switch.board.configure([AccountBlock("X"), AccountBlock("B")])
+    assert [] == list(interest)
+    assert {0} == {line.weight for line in lines[-3:]}
+
+
+def test_an_answer_from_another_server_goes_home() -> None:
+    switch = Switch(blocks=SHARED)
+    told_of(switch)
+    route, asker = switch.peer(), switch.connect("B")
+    switch.say(route, b"RS+ X svc")
+    switch.say(asker, b"SUB inbox 1", b"PUB svc inbox 0", b"")
+    reply = switch.told(route).split(b" ")[3]
+    switch.say(route, b"RMSG X %s 2" % reply, b"ok")
+    assert [(b"inbox", b"ok")] == [(one.subject, one.body) for one in switch.heard(asker)]
+    other = Switch(blocks=SHARED)
+    assert not reply.startswith(next(iter(prefixes(other))))
+
+
+def prefixes(switch: Switch) -> set[bytes]:
+    interest, _ = told_of(switch)
+    return {one.subject[:-1] for one in interest if one.subject.startswith(b"_R_.")}
+
+
 # --- whatever the flow table does
 
 

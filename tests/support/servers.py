@@ -75,6 +75,7 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
+        self._said = threading.Condition()
         self.port = _ANY_PORT
         self.log: deque[str] = deque(maxlen=500)
 
@@ -141,6 +142,21 @@ class ServerProcess:
         self._running().kill()
         self.stop()
 
+    def find(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        """The first line of the log that has `pattern`, as soon as it is there.
+
+        Raises RuntimeError if it does not come within `READY_WITHIN`.
+        """
+
+        def found() -> re.Match[str] | None:
+            return next(filter(None, map(pattern.search, self.log)), None)
+
+        with self._said:
+            match = self._said.wait_for(found, READY_WITHIN)
+        if not match:
+            raise RuntimeError(f"{pattern.pattern!r} was not logged:\n" + "\n".join(self.log))
+        return match
+
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
             raise RuntimeError("the server is not running: enter its `with` block first")
@@ -152,7 +168,9 @@ class ServerProcess:
             raise RuntimeError("the server's stderr is not a pipe")
         with stderr:
             for line in stderr:
-                self.log.append(line.rstrip())
+                with self._said:
+                    self.log.append(line.rstrip())
+                    self._said.notify_all()
                 if listening := _LISTENING.search(line):
                     self.port = int(listening[1])
                 if _READY in line:

@@ -87,7 +87,8 @@ class Node:
     def wanted(self) -> dict[Key, int]:
         """What this node tells the others that it wants."""
         assert self.server.cluster is not None
-        return self.server.cluster.roster.interest.counts()
+        counts = self.server.cluster.roster.interest.counts()
+        return {key: count if key.queue else 1 for key, count in counts.items()}
 
     def heard(self, other: Node) -> dict[Key, int]:
         """What the others' node has told this one."""
