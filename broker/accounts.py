@@ -178,6 +178,8 @@ class Account:
         self.mapper = Mapper()
         # What makes a message more than a matter of this account's links; see `broker.crossing`.
         self.crossings: Trie[Crossing] = Trie()
+        #: The filters of mappings and imported services, which a leaf or a hub may use, too.
+        self.crossed: tuple[bytes, ...] = ()
         self.everywhere = everywhere
         self.home: ReplyHome | None = None
         self.taps: dict[Tap, None] = {}  # in the order of arrival

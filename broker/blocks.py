@@ -35,7 +35,10 @@ __all__ = [
     "Import",
     "IngressLimit",
     "JwtBlock",
+    "LeafBlock",
     "MappingBlock",
+    "RemoteBlock",
+    "RemoteTls",
     "Target",
     "TlsBlock",
     "UserBlock",
@@ -222,6 +225,81 @@ class JwtBlock:
 
     operators: tuple[str, ...]
     preload: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RemoteTls:
+    """How a connection that we make is encrypted, and what is asked of the other's certificate.
+
+    ``ca_file`` None: the authorities that the system trusts. ``cert_file`` and ``key_file`` are
+    shown if we are asked for a certificate. ``insecure`` takes any certificate. ``first`` begins
+    with the handshake; the other side must want that as well. For the rest see `TlsBlock`.
+    """
+
+    ca_file: str | None = None
+    cert_file: str = ""
+    key_file: str = ""
+    insecure: bool = False
+    timeout: float = 2.0
+    first: bool = False
+    ciphers: tuple[str, ...] = ()
+    min_version: str = "1.2"
+    pinned_certs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RemoteBlock:
+    """A hub that we connect to, one of our accounts to one of its.
+
+    ``urls`` are tried in turn, in random order unless ``no_randomize``; they may hold a user and a
+    password. Or we log in by the seed ``nkey``, or with a file of ``credentials``. With ``hub`` the
+    other side is our leaf, although it is we who connect. ``isolate`` tells it nothing of what our
+    own leaves subscribe to, ``request_isolation`` asks it for the same. ``dial_timeout`` None: that
+    of `LeafBlock`. ``disabled``: do not connect.
+    """
+
+    urls: tuple[str, ...] = field(repr=False)
+    account: str = DEFAULT_ACCOUNT
+    credentials: str = ""
+    nkey: str = field(default="", repr=False)
+    tls: RemoteTls | None = None
+    hub: bool = False
+    deny_imports: tuple[bytes, ...] = ()
+    deny_exports: tuple[bytes, ...] = ()
+    no_randomize: bool = False
+    ignore_discovered: bool = False
+    isolate: bool = False
+    request_isolation: bool = False
+    first_info_timeout: float = 1.0
+    dial_timeout: float | None = None
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class LeafBlock:
+    """Leaf nodes: a door for those below us, if there is a ``port`` (-1: any free one), and the
+    hubs above us, ``remotes``.
+
+    Who may come in as a leaf: one ``user``, the owner of one ``nkey``, or any of ``users``, each
+    into its account; if none of these is given, whoever may come in as a client. ``advertise`` is
+    the address that leaves are told of us. ``reconnect`` is for how long a hub that is gone is left
+    alone. ``isolate`` tells leaves nothing of what other leaves subscribe to.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    advertise: str | None = None
+    user: str = ""
+    password: str = field(default="", repr=False)
+    nkey: str = ""
+    account: str = DEFAULT_ACCOUNT
+    users: tuple[UserBlock, ...] = ()
+    auth_timeout: float = 2.0
+    tls: TlsBlock | None = None
+    remotes: tuple[RemoteBlock, ...] = ()
+    reconnect: float = 1.0
+    dial_timeout: float = 1.0
+    isolate: bool = False
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Census:
     def stats(self, server: Server, came: int) -> BrokerStats:
         """The whole broker in numbers, with ``came`` connections so far. O(connections)."""
         counted = server.plane.stats()
-        options = server.options
+        options, leafnodes = server.options, server.leafnodes
         return BrokerStats(
             server_id=server.server_id,
             server_name=server.name,
@@ -108,4 +108,6 @@ class Census:
             stale_connections=self.stale,
             flows=len(server.plane.flows),
             websocket_port=server.websocket_port or 0,
+            leafnodes=0 if leafnodes is None else len(leafnodes),
+            leaf_port=0 if leafnodes is None else leafnodes.port,
         )

@@ -124,6 +124,8 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
     _look_at(options.tls, None if "tls" in flags else found.places.get("tls"))
     if options.websocket is not None:
         _look_at(options.websocket.tls, found.places.get("websocket"))
+    if options.leafnodes is not None:
+        _look_at(options.leafnodes.tls, found.places.get("leafnodes"))
     if options.cluster is not None:
         _look_at(options.cluster.tls, found.places.get("cluster"))
     return options

@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.blocks import (
+    DEFAULT_ACCOUNT,
     AccountBlock,
     ClusterBlock,
     IngressLimit,
     JwtBlock,
+    LeafBlock,
     MappingBlock,
     TlsBlock,
     UserBlock,
@@ -36,6 +38,7 @@ from broker.blocks import (
 from broker.checks import CHECKS, OptionsError, crossing_problems, port
 from broker.clusterblock import problem_of
 from broker.gotime import duration
+from broker.leafchecks import check_leafnodes
 from broker.permissions import Permissions
 
 __all__ = ["LOCAL_SYSLOG", "ConfigError", "Options", "OptionsError"]
@@ -68,6 +71,7 @@ class Options:
     https_port: int | None = None
     http_base_path: str = ""
     websocket: WebsocketBlock | None = None
+    leafnodes: LeafBlock | None = None
     cluster: ClusterBlock | None = None
     backlog: int = 1024
     client_advertise: str | None = None
@@ -148,6 +152,8 @@ class Options:
             port("cluster", self.cluster.port)
             if problem := problem_of(self.cluster):
                 raise OptionsError("cluster", problem)
+        if self.leafnodes is not None:
+            check_leafnodes(self.leafnodes, self._account_names())
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some fields changed, checked as a whole. Raises `OptionsError` like the
@@ -167,6 +173,13 @@ class Options:
         yield from self.users
         for account in self.accounts:
             yield from account.users
+
+    def _account_names(self) -> set[str] | None:
+        """The accounts that there are; None: only the JWTs tell."""
+        if self.jwt is not None:
+            return None
+        system = self.system_account or "$SYS"
+        return {DEFAULT_ACCOUNT, system} | {account.name for account in self.accounts}
 
     def _check_credentials(self) -> None:
         if self.token is not None and (self.user is not None or self.password is not None):

@@ -1,8 +1,8 @@
 """From a configuration's tree to the fields of `Options`.
 
 The idea: what each key takes stands in `broker.schema`; this file reads the blocks that are only
-at the top (``authorization``, ``tls``, ``websocket``, ``ingress``, the JWT keys), joins what
-several of them set together, and finds what contradicts itself across blocks. Everything that is
+at the top (``authorization``, ``websocket``, ``ingress``, the JWT keys), joins what several of them
+set together, and finds what contradicts itself across blocks. Everything that is
 wrong is said at once, in the order of the file, each by its place.
 
 nats-server says some things without refusing the file, except when it only checks it (``-t``):
@@ -21,27 +21,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.blocks import JwtBlock, TlsBlock, UserBlock, WebsocketBlock
+from broker.blocks import JwtBlock, UserBlock, WebsocketBlock
 from broker.conf import ConfError, Node
 from broker.confaccounts import accounts, mappings
 from broker.confcluster import cluster
 from broker.config import LOCAL_SYSLOG
-from broker.confusers import ingress, permissions, users, with_permissions
-from broker.confvalues import (
-    Walk,
-    entries,
-    go_type,
-    number_of_seconds,
-    seconds,
-    shown,
-    text,
-    texts,
-)
+from broker.confleaf import leafnodes
+from broker.conftls import tls
+from broker.confusers import auth_timeout, ingress, permissions, users, with_permissions
+from broker.confvalues import Walk, entries, go_type, number_of_seconds, seconds, text, texts
 
 __all__ = ["Reading", "read", "reading"]
-
-#: How long ``handshake_first: auto`` waits for a handshake, in seconds.
-AUTO_FALLBACK = 0.05
 
 #: The shortest ``lame_duck_duration`` of a file.
 MIN_LAME_DUCK = 30.0
@@ -100,6 +90,7 @@ def _readers(walk: Walk, login: dict[str, Any]) -> dict[str, Any]:
         "ingress": lambda node: ingress(walk, node),
         "tls": lambda node: tls(walk, node),
         "websocket": lambda node: _websocket(walk, node),
+        "leafnodes": lambda node: leafnodes(walk, node),
         "cluster": lambda node: cluster(walk, node, tls),
         "lame_duck_duration": _lame_duck_duration,
         "lame_duck_grace_period": _lame_duck_grace,
@@ -124,7 +115,7 @@ def _authorization(walk: Walk, node: Node) -> dict[str, Any]:
     readers = {
         "users": lambda value: users(walk, value),
         "default_permissions": lambda value: permissions(walk, value),
-        "timeout": lambda value: _auth_timeout(walk, value),
+        "timeout": lambda value: auth_timeout(walk, value, "authorization"),
     }
     fields = walk.block(node, "authorization", readers)
     given = {"user", "password"} & {name for name in fields if fields[name]}
@@ -139,18 +130,6 @@ def _authorization(walk: Walk, node: Node) -> dict[str, Any]:
         walk.users.append((node, fields["users"]))
     walk.places["authorization"] = node
     return fields
-
-
-def _auth_timeout(walk: Walk, node: Node) -> float:
-    timeout = number_of_seconds(node, "error parsing authorization config, 'timeout' ")
-    if timeout > 60:
-        walk.warn(
-            node,
-            f'invalid use of field "timeout": timeout of {node.value} ({timeout:f} seconds) is '
-            "high, consider keeping it under 60 seconds. possibly caused by unquoted duration; "
-            "use '1m' instead of 1m, for example",
-        )
-    return timeout
 
 
 def _join_users(walk: Walk, fields: Mapping[str, Any]) -> None:
@@ -182,119 +161,7 @@ def _twice(node: Node, given: tuple[UserBlock, ...], seen: set[str]) -> None:
         seen.add(name)
 
 
-# ---------------------------------------------------------------- TLS and WebSocket
-
-
-def tls(walk: Walk, node: Node) -> TlsBlock:
-    """A ``tls`` block. Whether its files can be read is asked later."""
-    readers = {
-        "verify": lambda value: _tls_switch(value, "verify"),
-        "verify_and_map": lambda value: _tls_switch(value, "verify_and_map"),
-        "timeout": lambda value: number_of_seconds(value, "error parsing tls config, 'timeout' "),
-        "handshake_first": _handshake_first,
-        "cipher_suites": _cipher_suites,
-        "min_version": _min_version,
-        "connection_rate_limit": _rate_limit,
-        "pinned_certs": _pinned_certs,
-    }
-    noted = len(walk.errors)
-    fields = walk.block(node, "tls", readers)
-    if len(walk.errors) > noted:
-        raise walk.errors.pop()
-    for needed in ("cert_file", "key_file"):
-        if not fields.get(needed):
-            raise node.wrong(f"missing '{needed}' in TLS configuration")
-    first, fallback = fields.pop("first", (False, None))
-    fields["verify"] = fields.get("verify", False) or fields.get("verify_and_map", False)
-    return TlsBlock(first=first, fallback=fallback, **fields)
-
-
-def _tls_switch(node: Node, name: str) -> bool:
-    if not isinstance(node.value, bool):
-        raise node.wrong(f"error parsing tls config, expected '{name}' to be a boolean")
-    return node.value
-
-
-def _handshake_first(node: Node) -> tuple[bool, float | None]:
-    """Whether the handshake comes first, and how long one is waited for (None: for ever)."""
-    if isinstance(node.value, bool):
-        return node.value, None
-    name = 'field "handshake_first"'
-    if not isinstance(node.value, str):
-        raise node.wrong(f"{name} should be a boolean or a string, got {go_type(node)}")
-    word = node.value.lower()
-    if word in ("true", "on", "false", "off"):
-        return word in ("true", "on"), None
-    if word in ("auto", "auto_fallback"):
-        return True, AUTO_FALLBACK
-    try:
-        return True, seconds(node)
-    except ConfError:
-        raise node.wrong(
-            f'{name}\'s value "{node.value}" is invalid; give true, false, auto or a duration'
-        ) from None
-
-
-def _cipher_suites(node: Node) -> tuple[str, ...]:
-    """OpenSSL's names of the suites given by the names that TLS's RFCs have for them."""
-    if not isinstance(node.value, list) or not node.value:
-        raise node.wrong("error parsing tls config, 'cipher_suites' cannot be empty")
-    texts(node, "error parsing tls config, 'cipher_suites': ")
-    for item in node.value:
-        if item.value not in _SUITES:
-            raise item.wrong(f"unrecognized cipher {item.value}")
-    # A suite of TLS 1.3 has no place in the list: those cannot be chosen, in Go as here.
-    return tuple(name for item in node.value if (name := _SUITES[str(item.value)]))
-
-
-_SUITES = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_AES_128_GCM_SHA256": "",
-    "TLS_AES_256_GCM_SHA384": "",
-    "TLS_CHACHA20_POLY1305_SHA256": "",
-}
-
-
-def _min_version(node: Node) -> str:
-    if not isinstance(node.value, str):
-        raise node.wrong(f"error parsing tls config: 'min_version' wrong type: {shown(node)}")
-    word = node.value.lower().removeprefix("tls").strip().removeprefix("v")
-    if word in ("1.2", "1.3"):
-        return word
-    if word in ("1.0", "1.1"):
-        raise node.wrong(f"error parsing tls config: unsupported TLS version: TLS {word}")
-    raise node.wrong(f"error parsing tls config: unknown version: {node.value}")
-
-
-def _rate_limit(node: Node) -> int:
-    if isinstance(node.value, bool) or not isinstance(node.value, int):
-        raise node.wrong("error parsing tls config, 'connection_rate_limit' wrong type")
-    return max(0, node.value)
-
-
-def _pinned_certs(node: Node) -> frozenset[str]:
-    wanted = "hex-encoded sha256 of DER encoded SubjectPublicKeyInfo"
-    if not isinstance(node.value, list):
-        raise node.wrong(
-            f"error parsing tls config, expected 'pinned_certs' to be a list of {wanted}"
-        )
-    texts(node, "error parsing tls config, 'pinned_certs': ")
-    for item in node.value:
-        if not re.fullmatch(r"[A-Fa-f0-9]{64}", str(item.value)):
-            raise item.wrong(
-                "error parsing tls config, 'pinned_certs' key "
-                f"{str(item.value).lower()} does not look like {wanted}"
-            )
-    return frozenset(str(item.value).lower() for item in node.value)
+# ---------------------------------------------------------------- WebSocket
 
 
 def _websocket(walk: Walk, node: Node) -> WebsocketBlock:

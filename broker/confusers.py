@@ -15,11 +15,19 @@ from collections.abc import Iterable
 
 from broker.blocks import DEFAULT_ACCOUNT, IngressLimit, UserBlock
 from broker.conf import Node
-from broker.confvalues import Walk, go_type, seconds, shown, texts
+from broker.confvalues import Walk, go_type, number_of_seconds, seconds, shown, texts
 from broker.permissions import Permissions, Responses, Rules
 from broker.subject import is_valid_filter
 
-__all__ = ["ingress", "is_subject", "permissions", "users", "with_permissions"]
+__all__ = [
+    "auth_timeout",
+    "ingress",
+    "is_subject",
+    "permissions",
+    "subjects",
+    "users",
+    "with_permissions",
+]
 
 #: Ways in which a user may come. The last five are nats-server's, and nobody comes by them here.
 CONNECTION_TYPES = frozenset(
@@ -47,14 +55,15 @@ def permissions(walk: Walk, node: Node) -> Permissions:
 def _rules(walk: Walk, node: Node, *, queues: bool) -> Rules:
     if isinstance(node.value, dict):
         readers = {
-            "allow": lambda value: _subjects(value, queues=queues),
-            "deny": lambda value: _subjects(value, queues=queues) or (),
+            "allow": lambda value: subjects(value, queues=queues),
+            "deny": lambda value: subjects(value, queues=queues) or (),
         }
         return Rules(**walk.block(node, "rules", readers))
-    return Rules(allow=_subjects(node, queues=queues))
+    return Rules(allow=subjects(node, queues=queues))
 
 
-def _subjects(node: Node, *, queues: bool) -> tuple[bytes, ...] | None:
+def subjects(node: Node, *, queues: bool) -> tuple[bytes, ...] | None:
+    """One subject, or an array of them; `queues` says whether a group may stand behind one."""
     if not isinstance(node.value, (str, list)):
         raise node.wrong(
             "Expected subject permissions to be a subject, or array of subjects, "
@@ -98,6 +107,19 @@ def _expires(node: Node) -> float:
     if not isinstance(node.value, str):
         raise node.wrong('error parsing expires, not a duration string; give one such as "2m"')
     return seconds(node, "error parsing expires: ")
+
+
+def auth_timeout(walk: Walk, node: Node, block: str) -> float:
+    """For how long somebody may not say who it is, as `block` has it."""
+    given = number_of_seconds(node, f"error parsing {block} config, 'timeout' ")
+    if given > 60:
+        walk.warn(
+            node,
+            f'invalid use of field "timeout": timeout of {node.value} ({given:f} seconds) is '
+            "high, consider keeping it under 60 seconds. possibly caused by unquoted duration; "
+            "use '1m' instead of 1m, for example",
+        )
+    return given
 
 
 def ingress(walk: Walk, node: Node) -> IngressLimit:

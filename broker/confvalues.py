@@ -52,6 +52,7 @@ _UNKNOWN = {
     "msg_trace": 'Unknown field "{}" parsing account message trace map/struct',
     "target": 'Unknown field "{}" for mapping destination',
     "tls": 'error parsing tls config, unknown field "{}"',
+    "leaf tls": 'error parsing tls config, unknown field "{}"',
 }
 
 #: nats-server's words for a key that is given twice by different names, where it has any.

@@ -381,6 +381,7 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
     complaints = []
     for account in accounts.values():
         account.crossings = Trie()
+        account.crossed = account.mapper.sources
         account.home = account.home or ReplyHome()
         for source in account.mapper.sources:
             account.crossings.insert(source, _MAPPED)
@@ -427,6 +428,7 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
         raise ValueError("import forms a cycle")
     service = ServiceIn(exporter, compile(source, destination), export, wanted.share)
     account.crossings.insert(source, service)
+    account.crossed += (source,)
     for place in (account, exporter):
         if place.home is not None:
             place.crossings.insert(place.home.wants, place.home)

@@ -65,16 +65,19 @@ def dial_tcp(
     address: tuple[str, int],
     on_socket: Callable[[socket.socket], object],
     on_error: Callable[[ConnectError], object],
+    *,
+    timeout: float = DIAL_TIMEOUT,
 ) -> Connector:
-    """Dial by TCP, for at most `DIAL_TIMEOUT` seconds."""
-    return Connector(reactor, address, on_socket, on_error, timeout=DIAL_TIMEOUT)
+    """Dial by TCP, for at most ``timeout`` seconds."""
+    return Connector(reactor, address, on_socket, on_error, timeout=timeout)
 
 
 class Dialer:
     """Keeps trying one address. Silent until `start`; `lost` begins anew.
 
     ``retries`` is how many times it dials again after a failure before it calls ``gave_up`` (None:
-    for ever). ``failed`` is told of each failure, with its number.
+    for ever), ``wait`` for how long it waits before, at first. ``failed`` is told of
+    each failure, with its number.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Dialer:
         failed: Callable[[int, OSError], object],
         gave_up: Callable[[], object] | None = None,
         retries: int | None = None,
+        wait: float = FIRST_WAIT,
         backoff: bool = False,
         rng: Random | None = None,
         dial: Dial = dial_tcp,
@@ -102,7 +106,7 @@ class Dialer:
         self._attempt: Attempt | None = None
         self._timer: Timer | None = None
         self._failures = 0
-        self._wait = FIRST_WAIT
+        self._first_wait = self._wait = wait
         self._closed = False
 
     @property
@@ -126,7 +130,7 @@ class Dialer:
         """The connection that it had made is gone: dial again after ``wait`` seconds and jitter."""
         if self._closed or self.busy:
             return
-        self._failures, self._wait = 0, FIRST_WAIT
+        self._failures, self._wait = 0, self._first_wait
         self._later(wait)
 
     def close(self) -> None:

@@ -83,6 +83,8 @@ class Closed(Enum):
     CLUSTER_NAME_CONFLICT = "Cluster Name Conflict"
     DUPLICATE_SERVER_NAME = "Duplicate Server Name"
     WRONG_PORT = "Incorrect Port"
+    CLUSTER_NAMES_IDENTICAL = "Cluster Names Identical"
+    DUPLICATE_REMOTE_LEAFNODE_CONNECTION = "Duplicate Remote LeafNode Connection"
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,12 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
         remote = one if isinstance(one, RemoteSubscription) else None
         if remote and not zone.scope.admits(remote.link.kind, remote.origin):
             continue
+        if remote and remote.gate is not None:
+            given, pattern = remote.gate.look(subject)
+            patterns.add(pattern)
+            if not given:
+                left_out.append(one)
+                continue
         if one.withheld is not None:
             withheld = one.withheld.resolve(subject)
             patterns.add(withheld.pattern)
@@ -87,8 +93,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
                 continue
         ask = ask or one.limit > 0 or one.responses is not None
         if one.queue:
-            # A member below another server is the last choice.
-            chosen = spares if remote and remote.origin else groups
+            # A member above or below, even another server of the cluster's, is the last choice.
+            chosen = spares if remote and remote.is_spare else groups
             members = chosen.setdefault(one.queue, [])
             members += [remote] * remote.weight if remote else [one]
         elif remote:

@@ -29,7 +29,7 @@ def message_line(
     is told it by an LMSG.  O(length of the line).
     """
     header = publish.header_text if publish.header_size else b""
-    if kind is Kind.LEAF:
+    if kind is not Kind.ROUTE:
         words = [b"HMSG" if header else b"LMSG"]
     elif origin:
         words = [b"LMSG", origin, account]
@@ -53,7 +53,7 @@ def interest_line(kind: Kind, interest: Interest, *, origins: bool = True) -> by
     A route that does not take `origins` is told of a leaf cluster's interest as of our own.
     """
     sign = b"+" if interest.weight else b"-"
-    if kind is Kind.LEAF:
+    if kind is not Kind.ROUTE:
         words = [b"LS" + sign]
     elif interest.origin and origins:
         words = [b"LS" + sign, interest.origin, interest.account]

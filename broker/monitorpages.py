@@ -4,8 +4,8 @@ The idea: a table from path to method. A method reads the query, asks the server
 has a pure function (`broker.varz`, `broker.connz` and their like) make the page of them; so nothing
 here knows HTTP but status and content type, and nothing there knows the server.
 
-``/leafz``, ``/gatewayz`` and ``/jsz`` tell, as nats-server does where it has none, that there are
-no leaf nodes, gateways and streams: tools read them without asking first.
+``/gatewayz`` and ``/jsz`` tell, as nats-server does where it has none, that there are no gateways
+and streams: tools read them without asking first.
 
 Invariants: a page is made within one call on the loop's thread, so it shows one moment; a mistake
 of the visitor is answered by 400 with nats-server's words, a mistake of ours by 500 and a log
@@ -31,6 +31,7 @@ from broker.config import Options
 from broker.connz import ConnzQuery, Row, connz
 from broker.dashboard import dashboard
 from broker.flowz import FlowzQuery, flowz
+from broker.leafz import LeafInfo, leafz
 from broker.logs import logger
 from broker.metrics import CONTENT_TYPE, Scrape, exposition
 from broker.plane import DataPlane
@@ -43,7 +44,7 @@ from broker.switchboard import Switchboard
 from broker.topics import Topics, topicsz
 from broker.tracez import trace
 from broker.usage import CpuMeter, cpu_seconds, resident_bytes
-from broker.varz import ProcessUsage, gatewayz, healthz, jsz, leafz, varz
+from broker.varz import ProcessUsage, gatewayz, healthz, jsz, varz
 
 __all__ = ["HTML", "JSON", "TEXT", "Page", "Pages", "Source", "base_path"]
 
@@ -110,6 +111,9 @@ class Source(Protocol):
 
     def accounts(self) -> Iterable[AccountInfo]:
         """All accounts, those without connections included."""
+
+    def leafs(self) -> Iterable[LeafInfo]:
+        """The links to servers above and below."""
 
     def routes(self) -> Iterable[RouteInfo]:
         """The routes to other nodes of our cluster."""
@@ -249,8 +253,9 @@ class Pages:
         return routez(query, self._source.stats(), self._source.routes())
 
     def _leafz(self, parameters: _Parameters) -> dict[str, Any]:
-        queries.boolean(parameters, "subs")
-        return leafz(self._source.stats())
+        subjects = queries.boolean(parameters, "subs")
+        source, account = self._source, parameters.get("acc", "")
+        return leafz(source.stats(), source.leafs(), account, subjects=subjects)
 
     def _gatewayz(self, parameters: _Parameters) -> dict[str, Any]:
         queries.boolean(parameters, "accs")

@@ -85,6 +85,7 @@ class PeerSession(ABC):
         self.solicited = solicited
         self.closed: Closed | None = None
         self.is_ready = False
+        self.waiting = False  # for somebody's answer; nothing is parsed meanwhile
         self._plane = plane
         self._switchboard = switchboard
         self._limits = limits
@@ -92,6 +93,7 @@ class PeerSession(ABC):
         self._liveness = Liveness()
         self._connected = solicited  # or has said CONNECT
         self._messages = 0
+        self._held: list[bytes] = []
         self._unlock(locked=not solicited)
 
     @property
@@ -141,11 +143,20 @@ class PeerSession(ABC):
 
     def receive(self, data: bytes, now: float) -> bool:
         """Takes what was read; True: there is more to do, call `resume` in the next turn."""
+        if self.waiting or self._held:
+            self._held.append(data)
+            return not self.waiting
         return self._drive(self._plane.feed(self.link, data), now)
 
     def resume(self, now: float) -> bool:
         """Goes on where `receive` or `resume` stopped; returns as `receive` does."""
-        return self._drive(self._plane.resume(self.link), now)
+        if self.waiting:
+            return False
+        more = self._drive(self._plane.resume(self.link), now)
+        if more or not self._held:
+            return more
+        held, self._held = b"".join(self._held), []
+        return self.receive(held, now)
 
     def on_ping_timer(self, now: float) -> None:
         """Sends a PING, or ends a link on which too many are unanswered."""
@@ -180,6 +191,10 @@ class PeerSession(ABC):
         if self.closed is None:
             self.on_closed(reason)
             self._wire.close(reason)
+
+    def refuse(self, error: WireError) -> None:
+        """Tells the other side why it is not served."""
+        self._report(error)
 
     # --- for the kinds
 
@@ -221,10 +236,12 @@ class PeerSession(ABC):
         left = OPERATION_BUDGET
         while verdict is Verdict.MISS or verdict is Verdict.CONTROL:
             if verdict is Verdict.MISS:
-                self._switchboard.peering.arrive(link, plane.parked(link), now)
+                self._publish(plane.parked(link), now)
             else:
                 op = plane.control(link)
                 _MEANING[type(op)](self, op, now)
+                if self.waiting:
+                    return False
             left -= 1
             verdict = plane.resume(link) if left else Verdict.YIELD
         if link.in_msgs != self._messages:
@@ -234,6 +251,10 @@ class PeerSession(ABC):
             failure = plane.error(link)
             self._report(failure.error, str(failure))
         return verdict is Verdict.YIELD
+
+    def _publish(self, publish: ops.Publish, now: float) -> None:
+        """A message came that misses its flow."""
+        self._switchboard.peering.arrive(self.link, publish, now)
 
     def _interest(self, op: ops.Interest, now: float) -> None:
         self._liveness.last_activity = now

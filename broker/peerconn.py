@@ -108,14 +108,16 @@ class PeerConnection(StreamHandler):
             self._taps = Wiretap("<<-", self._trace, limit), Wiretap("->>", self._trace, limit)
         self.session = make_session(self)
         try:
-            self.stream = Stream(
-                owner.reactor, sock, self, high_water=owner.options.max_pending, tls=tls
-            )
+            self.stream = self._attach(sock, tls)
         except BaseException:
             owner.plane.close(self.session.link)
             raise
         if patience is not None:
             self._auth_timer = owner.reactor.call_later(patience, self._on_auth_timer)
+
+    def _attach(self, sock: SocketLike, tls: TlsSession | None) -> Stream:
+        high_water = self.owner.options.max_pending
+        return Stream(self.owner.reactor, sock, self, high_water=high_water, tls=tls)
 
     @property
     def link(self) -> Link:

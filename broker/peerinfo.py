@@ -177,6 +177,7 @@ class PeerConnect(_Json):
     lnoc: bool = False
     lnocu: bool = False
     ln: bool = False
+    deny_pub: tuple[str, ...] = ()
     compress_mode: str = ""
     remote_account: str = ""
     protocol: int = 0

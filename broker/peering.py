@@ -22,6 +22,7 @@ from broker.forwarding import Forwarding
 from broker.interest import InterestMap, InterestTable, Key
 from broker.link import Link
 from broker.ops import Interest, Publish
+from broker.permissions import PublishGate
 from broker.plane import DataPlane
 from broker.remotes import RemoteSubscription, key_of
 from broker.scope import ONE_HOP, Kind, Scope
@@ -67,6 +68,7 @@ class Peering:
         self._arrivals = plane.arrivals
         self._accounts = accounts
         self._forwarding = forwarding
+        self._gates: dict[int, PublishGate] = {}  # by link id
 
     # --- what they are told
 
@@ -117,7 +119,7 @@ class Peering:
             self._board.end(held)
         error = None
         if interest.weight:
-            subscription = RemoteSubscription(link, interest, account)
+            subscription = RemoteSubscription(link, interest, account, self._gates.get(link.id))
             try:
                 account.trie.insert(interest.subject, subscription)
             except ValueError:
@@ -126,6 +128,11 @@ class Peering:
                 self._board.begin(subscription)
         self._tidy(account)
         return error
+
+    def restrict(self, link: Link, gate: PublishGate | None) -> None:
+        """Give a peer only what `gate` lets through, whatever it will want from now on."""
+        if gate is not None:
+            self._gates[link.id] = gate
 
     def _home(self, link: Link, interest: Interest) -> Account:
         if link.kind is Kind.ROUTE:
@@ -136,6 +143,7 @@ class Peering:
         """A peer is gone: end what it wanted, and count it out.  Idempotent."""
         accounts = {one.account: None for one in self._board.subscriptions(link)}
         self._board.leave(link)
+        self._gates.pop(link.id, None)
         for account in accounts:
             self._tidy(account)
 
@@ -160,7 +168,7 @@ class Peering:
         account = self._accounts.find(name.decode("utf-8", "surrogateescape"))
         if account is None:
             return None
-        zone = self._accounts.scoped(account, Scope(routes=False, avoid=origin))
+        zone = self._accounts.scoped(account, Scope(routes=False, avoid=origin, hubs=False))
         self._arrivals[name, origin] = zone.number
         return zone
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from broker.accounts import Account, Subscription
 from broker.link import Link
 from broker.ops import Interest
+from broker.permissions import PublishGate
 from broker.scope import Kind
 
 __all__ = ["MAX_WEIGHT", "RemoteSubscription", "key_of"]
@@ -27,16 +28,29 @@ MAX_WEIGHT = 1024
 
 class RemoteSubscription(Subscription):
     """Interest of a peer. `weight` is the size of its queue group, 1 of plain interest; `origin`
-    is the leaf cluster that it is of, empty if it is of the peer's own clients.
+    is the leaf cluster that it is of, empty if it is of the peer's own clients. `gate` says what
+    may be given to the peer (None: anything).
     """
 
-    __slots__ = ("origin", "weight")
+    __slots__ = ("gate", "origin", "weight")
 
-    def __init__(self, link: Link, interest: Interest, account: Account) -> None:
+    def __init__(
+        self,
+        link: Link,
+        interest: Interest,
+        account: Account,
+        gate: PublishGate | None = None,
+    ) -> None:
         name = account.name.encode() if link.kind is Kind.ROUTE else b""
         super().__init__(link, name, interest.subject, interest.queue, account)
         self.origin = interest.origin or link.origin
         self.weight = min(interest.weight, MAX_WEIGHT)
+        self.gate = gate
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether members of a queue group that are here, or on a route, go before it."""
+        return bool(self.origin) or self.link.kind is not Kind.ROUTE
 
     @property
     def key(self) -> bytes:

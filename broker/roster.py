@@ -223,7 +223,7 @@ class Roster:
 
 def _is_ours(subscription: Subscription) -> bool:
     """Whether other nodes are told of it: what a route told us, they are told by that one."""
-    return subscription.link.kind is not Kind.ROUTE
+    return subscription.link.kind not in (Kind.ROUTE, Kind.HUB)
 
 
 def _gate(rules: Rules | None) -> SubscribeGate | None:

@@ -32,11 +32,15 @@ from broker.blocks import (
     Export,
     Import,
     IngressLimit,
+    LeafBlock,
+    RemoteBlock,
+    RemoteTls,
     TlsBlock,
     WebsocketBlock,
 )
 from broker.config import Options
 from broker.gotime import duration
+from broker.leafkeys import LEAF_BLOCKS, LEAF_REFUSED
 from broker.permissions import Responses
 from broker.schemakinds import Kind, Line, Reload, Status
 from broker.schemapeers import PEER_BLOCKS, PEER_REFUSED
@@ -79,6 +83,7 @@ _TOP: tuple[Line, ...] = (
     ("allow_non_tls", Kind.SWITCH, "allow_non_tls", _RESTART, "serve plain connections as well"),
     ("websocket ws", Kind.MAP, "websocket", _RESTART, "a second door, for browsers"),
     ("cluster", Kind.MAP, "cluster", _RESTART, "be a node of a cluster"),
+    ("leafnodes leaf", Kind.MAP, "leafnodes", _RESTART, "leaves below us, hubs above us"),
     ("authorization", Kind.MAP, "", _ACT, "who may come in"),
     ("accounts", Kind.NAMED_MAPS, "accounts", _ACT, "users who do not hear those of others"),
     ("no_auth_user", Kind.TEXT, "no_auth_user", _ACT, "who a client without credentials is"),
@@ -302,6 +307,7 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
         ("burst", Kind.SECONDS, "burst", _LIVE, "for how long it may be faster"),
     ),
     **PEER_BLOCKS,
+    **LEAF_BLOCKS,
 }
 
 _NO_LEAF = "leaf nodes are not there yet"
@@ -312,7 +318,6 @@ _NOT_YET = "it is not there yet"
 _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     "": (
         ("gateway", "there are no super-clusters; one cluster can be told of many nodes"),
-        ("leafnodes leaf", _NO_LEAF),
         ("jetstream", _NO_JETSTREAM),
         ("store_dir storedir", _NO_JETSTREAM),
         ("default_js_domain", _NO_JETSTREAM),
@@ -346,7 +351,7 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "target": (("cluster", _NOT_YET),),
     "tls": (
-        ("insecure", "it is for the clients' side of a connection"),
+        ("insecure", "it is for connections that we make, as in the remotes of leafnodes"),
         ("verify_cert_and_check_known_urls", _NOT_YET),
         ("curve_preferences", "Python cannot choose several"),
         ("allow_insecure_cipher_suites", "insecure suites are not served"),
@@ -364,6 +369,7 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("ping_interval", "ping_interval at the top holds for this door as well"),
     ),
     **PEER_REFUSED,
+    **LEAF_REFUSED,
 }
 
 _MOOT: tuple[tuple[str, Kind, str], ...] = (
@@ -399,6 +405,9 @@ _RECORDS: dict[str, type] = {
     "export": Export,
     "import": Import,
     "ingress": IngressLimit,
+    "leafnodes": LeafBlock,
+    "leaf remote": RemoteBlock,
+    "leaf tls": RemoteTls,
     "limits": AccountBlock,
     "msg_trace": AccountBlock,
     "responses": Responses,

@@ -19,25 +19,29 @@ __all__ = ["EVERYWHERE", "ONE_HOP", "Kind", "Scope"]
 
 
 class Kind(IntEnum):
-    """Who is at the other end: a client, a server of our cluster, or one above or below it."""
+    """Who is at the other end: a client, a server of our cluster, one below it, or one above."""
 
     CLIENT = 0
     ROUTE = 1
     LEAF = 2
+    HUB = 3
 
 
 @dataclass(frozen=True)
 class Scope:
-    """How far messages go: to ``routes`` or not, and not to the leaf cluster ``avoid``."""
+    """How far messages go: to ``routes`` or not, not to the leaf cluster ``avoid``, and up to
+    ``hubs`` or not.
+    """
 
     routes: bool = True
     avoid: bytes = b""
+    hubs: bool = True
 
     def admits(self, kind: Kind, origin: bytes) -> bool:
         """Whether a message may go by a link of this kind, on behalf of the leaf cluster ``origin``
         (empty: none).
         """
-        if kind is Kind.ROUTE and not self.routes:
+        if (kind is Kind.ROUTE and not self.routes) or (kind is Kind.HUB and not self.hubs):
             return False
         return not origin or origin != self.avoid
 
@@ -45,5 +49,5 @@ class Scope:
 #: Of what clients and the broker itself publish.
 EVERYWHERE = Scope()
 
-#: Of what came by a route.
+#: Of what each node of a cluster delivers for itself.
 ONE_HOP = Scope(routes=False)

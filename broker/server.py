@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from broker.cluster import Cluster
     from broker.connz import Row
     from broker.lameduck import LameDuck
+    from broker.leafnodes import Leafnodes
+    from broker.leafz import LeafInfo
     from broker.peerconn import PeerConnection
     from broker.tlscontext import ServerContext
     from broker.topics import Topics
@@ -152,6 +154,12 @@ class Server:
 
             self.cluster = Cluster(self, options.cluster)
 
+        self.leafnodes: Leafnodes | None = None
+        if options.leafnodes is not None:
+            from broker.leafnodes import Leafnodes
+
+            self.leafnodes = Leafnodes(self, options.leafnodes)
+
         self._doors = Doors(reactor, self)
         self._streams: dict[int, Connection | PeerConnection] = {}
         self._cids = self._came = 0
@@ -201,13 +209,15 @@ class Server:
         self._doors.open()
         self.port = self._doors.port
         self.info = self.make_info()
-        if self.cluster is not None:
-            try:
+        try:
+            if self.cluster is not None:
                 self.cluster.start()
-            except BaseException:
-                self._doors.close()
-                raise
-            self.info = self.make_info()
+                self.info = self.make_info()
+            if self.leafnodes is not None:
+                self.leafnodes.start()
+        except BaseException:
+            self._doors.close()
+            raise
         self.renewal.look()
         logger.info("Server is ready")
 
@@ -448,8 +458,9 @@ class Server:
             self._lame_duck.cancel()
         self._doors.close()
         self.renewal.close()
-        if self.cluster is not None:
-            self.cluster.close()
+        for peers in (self.cluster, self.leafnodes):
+            if peers is not None:
+                peers.close()
         self.observer.closing()
         until = self.reactor.now() + DRAIN_GRACE
         # Before a deferred call of the next turn, every socket is looked at once more.
@@ -531,6 +542,10 @@ class Server:
         from broker import tracez  # only where somebody asks: start-up stays short
 
         return tracez.explain(self.switchboard, self.plane, account, subject)
+
+    def leafs(self) -> Iterable[LeafInfo]:
+        """The links to servers above and below us. O(links + what they want)."""
+        return () if self.leafnodes is None else self.leafnodes.infos()
 
     def stats(self) -> BrokerStats:
         """The whole broker in numbers. O(connections)."""

@@ -41,13 +41,14 @@ from functools import partial
 from typing import Any
 
 from broker import codec, errors, ops
-from broker.admission import Admission, Wire
+from broker.admission import Admission
 from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.errors import Closed, ProtocolError, WireError
 from broker.handshake import ConnectOptions, ServerInfo, check_info, misfit, parse_connect
 from broker.identity import Answer, Authenticator, Identity
+from broker.inquiry import Wire
 from broker.liveness import Liveness
 from broker.plane import DataPlane, Verdict
 from broker.reserved import QUEUE, refusal

@@ -164,6 +164,8 @@ class BrokerStats:
     stale_connections: int
     flows: int
     websocket_port: int = 0
+    leafnodes: int = 0
+    leaf_port: int = 0
     routes: int = 0
     remotes: int = 0
     cluster: str = ""

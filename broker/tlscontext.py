@@ -19,7 +19,7 @@ import hashlib
 import ssl
 from collections.abc import Iterator
 
-from broker.blocks import TlsBlock
+from broker.blocks import RemoteTls, TlsBlock
 
 __all__ = [
     "ServerContext",
@@ -28,6 +28,7 @@ __all__ = [
     "key_digest",
     "names",
     "peers",
+    "remote_context",
     "server_context",
 ]
 
@@ -95,6 +96,28 @@ def client_context(block: TlsBlock) -> ssl.SSLContext:
     return context
 
 
+def remote_context(block: RemoteTls) -> ssl.SSLContext:
+    """What connections are wrapped with that we make to a server which is not of our cluster: its
+    certificate has to be vouched for, and ours is shown if we have one.
+
+    Raises as `server_context`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.minimum_version = _VERSIONS[block.min_version]
+    if block.cert_file:
+        _load_pair(context, block)
+    if block.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif block.ca_file is not None:
+        _load_authorities(context, block.ca_file)
+    else:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    _choose_ciphers(context, block.ciphers)
+    return context
+
+
 def _set_up(context: ssl.SSLContext, block: TlsBlock) -> None:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if block.min_version not in _VERSIONS:
@@ -106,7 +129,7 @@ def _set_up(context: ssl.SSLContext, block: TlsBlock) -> None:
     _choose_ciphers(context, block.ciphers)
 
 
-def _load_pair(context: ssl.SSLContext, block: TlsBlock) -> None:
+def _load_pair(context: ssl.SSLContext, block: TlsBlock | RemoteTls) -> None:
     for path in (block.cert_file, block.key_file):
         _check_readable(path)
     try:

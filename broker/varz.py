@@ -1,5 +1,5 @@
 """The monitor's ``/varz`` and ``/healthz``, and the pages that say that something is not there
-(``/routez``, ``/leafz``, ``/gatewayz``, ``/jsz``): snapshots in, JSON-ready dictionaries out.
+(``/routez``, ``/gatewayz``, ``/jsz``): snapshots in, JSON-ready dictionaries out.
 
 The idea: everything about these pages that is not HTTP. The fields, their names and their order are
 nats-server 2.15's, as recorded from the real one, because dashboards and test suites of NATS
@@ -20,9 +20,10 @@ from broker.blocks import ClusterBlock, WebsocketBlock
 from broker.clusterblock import RouteUrl
 from broker.config import Options
 from broker.gotime import nanoseconds, timestamp, uptime
+from broker.leafz import leaf_options
 from broker.snapshots import BrokerStats
 
-__all__ = ["ProcessUsage", "by_kind", "gatewayz", "healthz", "jsz", "leafz", "varz"]
+__all__ = ["ProcessUsage", "by_kind", "gatewayz", "healthz", "jsz", "varz"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,6 @@ class ProcessUsage:
 def healthz() -> dict[str, Any]:
     """A broker that can answer is healthy: there is nothing here that could be half up."""
     return {"status": "ok"}
-
-
-def leafz(stats: BrokerStats) -> dict[str, Any]:
-    """There are no leaf nodes."""
-    return {**_when(stats), "leafnodes": 0, "leafs": []}
 
 
 def gatewayz(stats: BrokerStats) -> dict[str, Any]:
@@ -119,7 +115,7 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "max_pending": options.max_pending,
         "cluster": _cluster(stats, options.cluster),
         "gateway": {},
-        "leaf": {},
+        "leaf": leaf_options(options.leafnodes, stats.leaf_port),
         "mqtt": {},
         "websocket": _websocket(options.websocket, stats.websocket_port),
         "jetstream": {},
@@ -182,7 +178,7 @@ def _counters(stats: BrokerStats) -> dict[str, Any]:
         "total_connections": stats.total_connections,
         "routes": stats.routes,
         "remotes": stats.remotes,
-        "leafnodes": 0,
+        "leafnodes": stats.leafnodes,
         "in_msgs": stats.in_msgs,
         "in_bytes": stats.in_bytes,
         "in_client_msgs": stats.in_msgs,

@@ -13,7 +13,8 @@ def virtual_brokers_end_with_their_test() -> Iterator[None]:
     """Whatever the test did with them."""
     yield
     # Not imported for this: it would make every test here depend on the whole broker.
-    for name in ("tests.support.virtual_broker", "tests.support.virtual_cluster"):
+    virtual = ("virtual_broker", "virtual_cluster", "virtual_tree")
+    for name in (f"tests.support.{one}" for one in virtual):
         module = sys.modules.get(name)
         if module is not None:
             module.close_all()

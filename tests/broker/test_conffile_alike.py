@@ -28,6 +28,8 @@ DIFFERENT = [
     ("system_account: NOPE", True),
     ("websocket { port: 80 }", True),
     ("http_port: 8222\nhttps: 8223", True),
+    ("leafnodes { port: -1, authorization { user: a, account: NOPE } }", True),
+    ("leafnodes { remotes: [ { url: 'nats://a:1', account: NOPE } ] }", True),
     ("websocket { port: 80, no_tls: true, jwt_cookie: j }", True),
     ("lame_duck_grace_period: '5m'", True),
     # It would start and be of no use, or not do what was meant.
@@ -35,6 +37,9 @@ DIFFERENT = [
     ("max_payload: -1", True),
     ("websocket { no_tls: true }", True),
     ("tls { }", True),
+    ("leafnodes { }", True),
+    ("leafnodes { remotes: [ { account: '$G' } ] }", True),
+    ("leafnodes { remotes: [ { url: 'nats://a:1/b' } ] }", True),
     ("accounts: 1", True),
     ("accounts { A { exports: [{stream: 'x..y'}] } }", True),
     ("{\n port: 4222\n", True),
@@ -43,6 +48,9 @@ DIFFERENT = [
     ("authorization { user: a, username: b }", True),
     # Not there, so refused by name.
     ("cluster { }", True),
+    ("leafnodes { port: -1, compression: s2_fast }", True),
+    ("leafnodes { port: -1, min_version: '2.8.0' }", True),
+    ("leafnodes { remotes: [ { url: 'ws://a:1' } ] }", True),
     ("jetstream: enabled", True),
     ("accounts { A { jetstream: enabled } }", True),
     ("accounts { A { exports: [{service: x, latency: a.b}] } }", True),

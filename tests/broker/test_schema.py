@@ -13,6 +13,9 @@ from broker.blocks import (
     Export,
     Import,
     IngressLimit,
+    LeafBlock,
+    RemoteBlock,
+    RemoteTls,
     Target,
     TlsBlock,
     UserBlock,
@@ -40,6 +43,11 @@ RECORDS: dict[str, type] = {
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
     "ingress": IngressLimit,
+    "leafnodes": LeafBlock,
+    "leaf authorization": LeafBlock,
+    "leaf user": UserBlock,
+    "leaf remote": RemoteBlock,
+    "leaf tls": RemoteTls,
     "cluster": ClusterBlock,
     "cluster authorization": ClusterBlock,
 }
@@ -78,10 +86,20 @@ def test_every_option_has_a_key_or_a_reason() -> None:
     assert fields("") - WITHOUT_KEY == set_by_keys
 
 
-@pytest.mark.parametrize("path", ["tls", "websocket", "ingress", "responses", "user", "rules"])
+def test_every_field_of_leafnodes_can_be_configured() -> None:
+    paths = ("leafnodes", "leaf authorization")
+    named = {f for path in paths for key in keys_of(path).values() for f in key.field.split()}
+    assert fields("leafnodes") == named
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tls", "websocket", "ingress", "responses", "user", "rules", "leaf remote", "leaf tls"],
+)
 def test_every_field_of_a_block_can_be_configured(path: str) -> None:
     named = {f for key in keys_of(path).values() for f in key.field.split()}
-    assert fields(path) - {"account", "fallback"} == named
+    not_keys = {"fallback"} if path == "tls" else {"account"} if path == "user" else set()
+    assert fields(path) - not_keys == named
 
 
 def test_every_key_says_what_it_is_or_why_it_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from broker.blocks import AccountBlock, TlsBlock, WebsocketBlock
 from broker.config import Options
 from broker.snapshots import BrokerStats
-from broker.varz import ProcessUsage, gatewayz, healthz, jsz, leafz, varz
+from broker.varz import ProcessUsage, gatewayz, healthz, jsz, varz
 
 STATS = BrokerStats(
     server_id="ID",
@@ -107,7 +107,6 @@ def test_a_broker_that_serves_plain_clients_too_does_not_require_tls() -> None:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (leafz, {"leafnodes": 0, "leafs": []}),
         (gatewayz, {"outbound_gateways": {}, "inbound_gateways": {}}),
         (jsz, {"disabled": True, "streams": 0}),
     ],
