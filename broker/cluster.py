@@ -65,6 +65,8 @@ class _Target:
 
     def __init__(self, url: str, explicit: bool, gossip_mode: int = 0) -> None:
         read = RouteUrl.read(url)
+        if not read.port:
+            raise ValueError("nobody is at port 0")
         self.host, self.port = read.host, read.port
         self.user, self.password = read.user, read.password
         self.explicit = explicit
@@ -105,6 +107,7 @@ class Cluster:
         # Gossip tells addresses; the certificate behind one may have the name of its cluster only.
         hosts = [_Target(url, explicit=True).host for url in block.routes]
         self._tls_name = next((host for host in hosts if not _is_address(host)), "")
+        self._shake_time = block.tls.timeout if block.tls is not None else 0.0
         self._barred: set[str] = set()
         self._holds: dict[str, float] = {}
         self._closed = False
@@ -166,14 +169,19 @@ class Cluster:
         """Serve a node that has dialled us."""
         tls = None
         if self._serving is not None:
-            tls = TlsSession(self._serving, server_side=True)
+            tls = TlsSession(self._serving, server_side=True, handshake_timeout=self._shake_time)
         self._connect(sock, address, None, tls)
 
     def _dialled(self, target: _Target, sock: Any) -> None:
         tls = None
         if self._dialling is not None:
             name = self._tls_name if _is_address(target.host) else target.host
-            tls = TlsSession(self._dialling, server_side=False, server_hostname=name or target.host)
+            tls = TlsSession(
+                self._dialling,
+                server_side=False,
+                server_hostname=name or target.host,
+                handshake_timeout=self._shake_time,
+            )
         self._connect(sock, (target.host, target.port), target, tls)
 
     def _connect(
@@ -209,6 +217,7 @@ class Cluster:
                 tag="rid",
                 gone=self._gone,
                 tls=tls,
+                pins=self.block.tls.pinned_certs if self.block.tls is not None else frozenset(),
                 patience=self.block.auth_timeout if target is None else None,
             )
         except DescriptorLimitError as error:

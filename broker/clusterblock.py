@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.blocks import ClusterBlock
+from broker.blocks import ClusterBlock, TlsBlock
 from broker.permissions import Rules, SubscribeGate
 
 __all__ = ["DEFAULT_PORT", "ClusterFlags", "RouteUrl", "problem_of", "with_flags"]
@@ -62,19 +62,31 @@ def problem_of(block: ClusterBlock) -> str:
         return 'cluster name cannot be "_", which stands for leaf nodes without a cluster'
     for url in block.routes:
         try:
-            RouteUrl.read(url)
+            if not RouteUrl.read(url).port:
+                raise ValueError("nobody is at port 0")
         except ValueError as error:
             return f"error parsing route url [{_without_secret(url)!r}]: {error}"
     if block.auth_timeout <= 0:
         return f"auth_timeout must be more than 0 seconds, not {block.auth_timeout!r}"
     if bool(block.user) != bool(block.password):
         return "a user and a password go together; give both, or neither"
+    if block.tls is not None and (unserved := _unserved(block.tls)):
+        return f"{unserved} is for clients; between nodes both sides always show a certificate"
     for which, rules in (("import", block.imports), ("export", block.exports)):
         try:
             SubscribeGate(rules or Rules())
         except ValueError as error:
             return f"cluster {which}: {error}"
     return ""
+
+
+def _unserved(tls: TlsBlock) -> str:
+    """What a ``tls`` block of clients may say and one of nodes may not."""
+    if tls.verify_and_map:
+        return "verify_and_map"
+    if tls.connection_rate_limit:
+        return "connection_rate_limit"
+    return "handshake_first" if tls.first else ""
 
 
 def _without_secret(url: str) -> str:

@@ -47,7 +47,7 @@ class PeerConnection(StreamHandler):
     ``make_session`` makes the session, given the connection. ``label`` is its kind's tag in log
     lines (``rid``, ``lid``); ``kind`` the kind's name (``Router``). ``patience`` is how long a
     stranger may take to introduce itself, None where it was we who dialled. ``gone`` is called when
-    the session is over.
+    the session is over. ``pins`` are the only certificates that will do, if there are any.
 
     Making one registers the socket; raises what `Stream` raises, and leaves nothing behind then.
     """
@@ -57,6 +57,7 @@ class PeerConnection(StreamHandler):
         "_gone",
         "_held",
         "_ping_timer",
+        "_pins",
         "_tag",
         "_taps",
         "cid",
@@ -84,6 +85,7 @@ class PeerConnection(StreamHandler):
         tag: str,
         gone: Callable[[PeerConnection], object],
         tls: TlsSession | None = None,
+        pins: frozenset[str] = frozenset(),
         patience: float | None = None,
     ) -> None:
         self.cid = cid
@@ -96,6 +98,7 @@ class PeerConnection(StreamHandler):
         self.hold = 0.0
         self._tag = tag
         self._gone = gone
+        self._pins = pins
         self._held: deque[bytes | None] = deque()
         self._ping_timer: Timer | None = None
         self._auth_timer: Timer | None = None
@@ -122,8 +125,15 @@ class PeerConnection(StreamHandler):
     # --- as a stream's handler ------------------------------------------------------------------
 
     def on_open(self, stream: Stream) -> None:
-        """Say what is said first; with TLS it waits in the stream for the handshake."""
+        """Say what is said first; with TLS the handshake is done."""
         self.log(logging.DEBUG, f"{self.kind} connection created")
+        if self._pins and stream.tls is not None:
+            from broker.tlscontext import key_digest  # ssl is slow to import
+
+            if key_digest(stream.tls.object) not in self._pins:
+                self.log(logging.ERROR, "certificate not pinned")
+                stream.abort()
+                return
         self.owner.before_input()
         self.session.open(self.owner.reactor.now())
 

@@ -52,8 +52,8 @@ def _rules(value: JsonObject) -> Rules:
     told: dict[str, Any] = dict(value)
     allow, deny = told.get("allow"), told.get("deny")
     return Rules(
-        None if not allow else tuple(text.encode() for text in allow),
-        tuple(text.encode() for text in deny or ()),
+        None if not allow else tuple(_clean(text or "").encode() for text in allow),
+        tuple(_clean(text or "").encode() for text in deny or ()),
     )
 
 
@@ -64,6 +64,11 @@ def _of_rules(rules: Rules) -> dict[str, list[str]]:
         for name, subjects in told.items()
         if subjects
     }
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which JSON can spell and nobody can write on."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class _Json:
@@ -77,7 +82,9 @@ class _Json:
             if isinstance(value, JsonObject):
                 found[name] = _rules(value)
             elif isinstance(value, list):
-                found[name] = tuple(item or "" for item in value)
+                found[name] = tuple(_clean(item or "") for item in value)
+            elif isinstance(value, str):
+                found[name] = _clean(value)
         return cls(**found)
 
     def json(self) -> bytes:

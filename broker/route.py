@@ -37,6 +37,7 @@ from broker.switchboard import Switchboard
 
 __all__ = ["RouteRules", "RouteSession", "Rolls"]
 
+INVALID_SUBSCRIPTION = WireError(b"Invalid Subscription", None)
 WRONG_PORT = WireError(b"attempted to connect to route port", Closed.WRONG_PORT)
 
 
@@ -236,7 +237,7 @@ class RouteSession(PeerSession):
             return
         error = self._switchboard.peering.learn(self.link, op)
         if error is not None:
-            self._report(error)
+            self._report(INVALID_SUBSCRIPTION)
 
     def _departed(self) -> None:
         self._rolls.leave(self)

@@ -278,7 +278,7 @@ def test_bad_interest_costs_the_peer_its_connection_only_where_it_is_fatal() -> 
     cluster = VirtualCluster(1)
     peer = RawPeer(cluster["A"])
     peer.introduce()
-    assert b"-ERR 'Invalid Subject'\r\n" == peer.ask(b"RS+ $G a..b\r\n")
+    assert b"-ERR 'Invalid Subscription'\r\n" == peer.ask(b"RS+ $G a..b\r\n")
     assert {"peer"} == cluster["A"].routes()
 
 
@@ -304,6 +304,9 @@ def test_a_peer_is_told_of_a_newcomer_and_where_it_is() -> None:
     "info",
     [
         {"server_id": "X", "ip": "nats-route://10.0.0.7:99999/"},
+        {"server_id": "X", "ip": "nats-route://10.0.0.7:0/"},
+        {"server_id": "X", "ip": "nats-route://[10.0.0.7/"},
+        {"server_id": "X", "ip": "no url"},
         {"server_id": "X", "ip": "nats-route://10.0.0.7:none/"},
         {"server_id": "X", "ip": ""},
         {"server_id": "", "ip": "nats-route://10.0.0.7:1/"},

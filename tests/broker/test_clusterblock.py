@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.blocks import ClusterBlock
+from broker.blocks import ClusterBlock, TlsBlock
 from broker.clusterblock import ClusterFlags, RouteUrl, problem_of, with_flags
 from broker.config import Options, OptionsError
 from broker.permissions import Rules
@@ -39,6 +39,9 @@ def test_what_is_no_route_is_told_how_to_be_one(url: str) -> None:
         (ClusterBlock(user="u"), "a user and a password go together"),
         (ClusterBlock(imports=Rules((b"a..b",))), "cluster import: "),
         (ClusterBlock(exports=Rules(None, (b"",))), "cluster export: "),
+        (ClusterBlock(routes=("nats://h:0",)), "nobody is at port 0"),
+        (ClusterBlock(tls=TlsBlock("c", "k", first=True)), "handshake_first is for clients"),
+        (ClusterBlock(tls=TlsBlock("c", "k", verify_and_map=True)), "verify_and_map is for"),
         (ClusterBlock(port=70_000), "give a port from 1 to"),
     ],
 )

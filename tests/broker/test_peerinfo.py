@@ -38,6 +38,12 @@ def test_permissions_of_a_hub_are_rules() -> None:
     assert {"allow": ["d.>"], "deny": ["d.no"]} == json.loads(info.json())["import"]
 
 
+def test_what_no_utf_8_can_say_is_replaced() -> None:
+    info = PeerInfo.parse(b'{"cluster":"\\ud800","connect_urls":["\\udfff:1"]}')
+    assert ("?", ("?:1",)) == (info.cluster, info.connect_urls)
+    assert b'"cluster":"?"' in info.json()
+
+
 def test_our_connect_has_the_words_of_the_real_one() -> None:
     connect = PeerConnect(echo=True, name="N", cluster="C1", headers=True, lnoc=True, ln=True)
     assert {

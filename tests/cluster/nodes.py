@@ -29,8 +29,15 @@ _CONFIGURATION = """
 server_name: {name}
 listen: "127.0.0.1:-1"
 accounts {{
-  A {{ users: [ {{ user: a, password: pw }} ] }}
-  B {{ users: [ {{ user: b, password: pw }} ] }}
+  A {{
+    users: [ {{ user: a, password: pw }} ]
+    exports: [ {{ stream: "out.>" }}, {{ service: svc }} ]
+  }}
+  B {{
+    users: [ {{ user: b, password: pw }} ]
+    imports: [ {{ stream: {{ account: A, subject: "out.>" }} }}
+               {{ service: {{ account: A, subject: svc }} }} ]
+  }}
 }}
 cluster {{
   name: C

@@ -266,3 +266,51 @@ def test_accounts_do_not_hear_each_other(mesh: Mesh) -> None:
             assert ({b"a": 3}, {b"b": 3}) == (heard_a, heard_b)
 
     asyncio.run(play())
+
+
+def test_what_an_account_imports_comes_from_every_node_once(mesh: Mesh) -> None:
+    async def play() -> None:
+        async with clients(mesh, "a") as exporters, clients(mesh, "b") as importers:
+            heard: list[Counter[bytes]] = [Counter() for _ in importers]
+            for member, count in zip(importers, heard, strict=True):
+                await member.subscribe("out.*", cb=counting(count))
+            await settled(importers)
+            await settled(exporters)
+            for number, member in enumerate(exporters):
+                await member.publish("out.a", b"%d" % number)
+            # What B hears of A comes by A's interest, behind which this stands.
+            for member in importers:
+                await shared(member, exporters)
+            expected = {b"%d" % number: 1 for number in range(len(exporters))}
+            assert [expected] * 3 == heard
+
+    asyncio.run(play())
+
+
+async def shared(importer: Client, exporters: list[Client]) -> None:
+    """Return when what each exporter published before has come to the importer."""
+    subject = f"out.last.{id(importer)}"
+    came = asyncio.Semaphore(0)
+
+    async def come(message: Msg) -> None:
+        came.release()
+
+    await importer.subscribe(subject, cb=come)
+    await importer.flush()
+    for exporter in exporters:
+        await told(exporter, subject, came)
+
+
+def test_a_service_of_another_account_is_asked_across_nodes(mesh: Mesh) -> None:
+    async def play() -> None:
+        async with clients(mesh, "a") as servers, clients(mesh, "b") as askers:
+
+            async def answer(message: Msg) -> None:
+                await message.respond(b"yes")
+
+            await servers[1].subscribe("svc", cb=answer)
+            await settled(servers)
+            for asker in askers:
+                assert b"yes" == (await asker.request("svc", timeout=PATIENCE)).data
+
+    asyncio.run(play())
