@@ -118,6 +118,8 @@ class Flow(Generic[L]):
     picks: tuple[Pick[L], ...]
     ask: bool
     peers: tuple[Delivery[L], ...] = ()
+    #: Whether other servers have a part in it: among `peers`, or as members of a pick.
+    meshed: bool = False
     #: Whether there is more to it than `plain`, which is all that the hot path wants to know.
     beyond: bool = field(init=False)
 

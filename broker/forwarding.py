@@ -110,7 +110,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     )
     asks = ask or bool(crossings)
     pattern = join_patterns(list(patterns))
-    flow = Flow(pattern, tuple(plain), picks, asks, tuple(peers.values()))
+    meshed = any(isinstance(one, RemoteSubscription) for one in found.values)
+    flow = Flow(pattern, tuple(plain), picks, asks, tuple(peers.values()), meshed)
     return Outcome(flow, left_out, crossings)
 
 

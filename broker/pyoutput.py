@@ -107,17 +107,30 @@ class Output:
     ) -> int:
         """Serves queue groups and other servers."""
         taken = 0
-        groups: _Groups = {}
         routing = None if publish is None else publish.routing
+        if routing is None and not flow.meshed:  # as in every broker that stands alone
+            for pick in flow.picks:
+                taken += self._pick(mute, pick, full, bare)
+            return taken
+        groups: _Groups = {}
         for pick in flow.picks:
             if routing is None or pick.queue in routing.queues:
-                taken += self._pick(mute, pick, full, bare, groups)
+                taken += self._pick_anywhere(mute, pick, full, bare, groups)
         if flow.peers or groups:
             told = publish or _publish_of(full)
             taken += self._tell_peers(mute, told, flow.peers, groups)
         return taken
 
-    def _pick(
+    def _pick(self, mute: Link | None, pick: Pick[Link], full: _Form, bare: _Form) -> int:
+        """One of a queue group: a random member, or the next after it that takes the message."""
+        first = int(self._random() * len(pick))
+        for delivery in pick[first:] + pick[:first] if first else pick:
+            link = delivery.link
+            if link is not mute and self._hand(delivery, full if link.headers else bare):
+                return 1
+        return 0
+
+    def _pick_anywhere(
         self,
         mute: Link | None,
         pick: Pick[Link],
@@ -125,9 +138,8 @@ class Output:
         bare: _Form,
         groups: _Groups,
     ) -> int:
-        """One of a queue group: a random member, or the next after it that takes the message.
-
-        If it is another server's, that will be told with the rest of what it gets.
+        """The same where members may be another server's, which is noted in `groups`: it will be
+        told of it with the rest of what it gets.
         """
         first = int(self._random() * len(pick))
         for members in (pick[first:] + pick[:first] if first else pick, pick.spare):
