@@ -2,7 +2,7 @@
 
 The idea: one reactor, one data plane, one switchboard; every client is a `Connection` between them.
 What this class adds is what concerns all of them: who may come in, when output leaves, who is too
-slow, new settings for everybody, and an orderly end.
+slow, and new settings for everybody.
 
 When output leaves: anything that may cause output calls `before_input`, which asks the reactor for
 one flush at the end of the turn. That flush moves what each link has queued to its stream, and the
@@ -13,17 +13,13 @@ Who is too slow: the data plane counts what a link has queued, together with wha
 holds, and one that exceeds ``max_pending`` is closed in the same turn; one that takes nothing for
 ``write_deadline`` seconds is found by `broker.laggards`. Nobody else is ever made to wait for it.
 
-How it ends: the doors close first. Then everything that had arrived by that time is read and
-settled, then every client gets what it is owed, then its connection is closed; both have a bound in
-time. So what a client sent before it could know is not lost, and neither is an answer.
-
 Invariants: a connection is in the census until its session ends, and in `_streams` until its stream
 ends; after `close` has called back, no descriptor of this server is left open but the reactor's
 own.
 
 Neighbours: `broker.embedded` and `broker.__main__` make one; `broker.doors` lets in,
-`broker.census` counts, `broker.lameduck` and `broker.reloading` do what their names say,
-`broker.monitor` shows it all. Loop thread only.
+`broker.census` counts, `broker.farewell`, `broker.lameduck` and `broker.reloading` do what their
+names say, `broker.monitor` shows it all. Loop thread only.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ import base64
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from broker import __version__, codec, wills
@@ -45,6 +41,7 @@ from broker.connection import Connection
 from broker.doorman import Doorman
 from broker.doors import Doors
 from broker.errors import Closed
+from broker.farewell import Farewell
 from broker.flow import DEFAULT_CAPACITY, FlowTable
 from broker.handshake import ServerInfo, advertised
 from broker.hooks import Observers
@@ -69,7 +66,7 @@ from broker.switchboard import Switchboard
 from broker.sysservice import SystemService
 from broker.transport import Entrance
 from broker.workers import Workers
-from reactor import Reactor, Timer
+from reactor import Reactor
 from reactor.errors import DescriptorLimitError
 from reactor.sources import Flusher
 from reactor.stream import SocketLike
@@ -85,15 +82,6 @@ if TYPE_CHECKING:
     from broker.topics import Topics
 
 __all__ = ["Server"]
-
-#: Seconds in which what clients had sent before a close is still settled.
-DRAIN_GRACE = 1.0
-
-#: Seconds between two looks at those that are not settled yet.
-DRAIN_LOOK = 0.01
-
-#: Seconds that clients get to take what they are owed when the server closes.
-CLOSE_GRACE = 2.0
 
 
 class Server:
@@ -170,10 +158,7 @@ class Server:
         self._laggards = Laggards(reactor, options.write_deadline, self._cut_short)
 
         self._lame_duck: LameDuck | None = None
-        self._closing = False
-        self._closed = False
-        self._when_closed: list[Callable[[], object]] = []
-        self._grace: Timer | None = None
+        self._farewell = Farewell(reactor, self)
         self.attend()
 
     # --- starting -------------------------------------------------------------------------------
@@ -283,7 +268,7 @@ class Server:
         self.census.went(connection, record)
         session = connection.session
         self.observer.ended(record, session.identity is not None)
-        if session.options.will is not None and not self._closing:
+        if session.options.will is not None and not self._farewell.begun:
             self.before_input()
             given, limit = session.options.will, self.options.max_payload
             text = wills.publish(self.switchboard, session.identity, given, limit, record.reason)
@@ -302,8 +287,7 @@ class Server:
     def gone(self, connection: Connection | PeerConnection) -> None:
         """Forget a connection whose stream has ended."""
         self._streams.pop(connection.cid, None)
-        if self._closing and not self._streams:
-            self._finish_closing()
+        self._farewell.gone()
 
     def cids(self) -> Sequence[int]:
         """The numbers of the open connections, in ascending order."""
@@ -396,7 +380,7 @@ class Server:
 
         How fast, the options say. Does nothing if that is under way already, or the server closes.
         """
-        if self._closing or self._lame_duck is not None:
+        if self._farewell.begun or self._lame_duck is not None:
             return
         from broker.lameduck import LameDuck  # needed once in a broker's life, if at all
 
@@ -441,19 +425,13 @@ class Server:
         self._doors.close_to_clients()
 
     def close(self, then: Callable[[], object] | None = None) -> None:
-        """Stop listening, close every connection after what it is owed, then call ``then``.
-
-        What had arrived before is settled first, for at most `DRAIN_GRACE` seconds. Clients that do
-        not take what they are owed are cut off `CLOSE_GRACE` seconds later. May be called again:
-        every ``then`` is called, in a later turn.
+        """Stop listening, close every connection after what it is owed, then call ``then``, in a
+        later turn; `broker.farewell` says how long that may take. May be called again.
         """
-        if then is not None:
-            self._when_closed.append(then)
-        if self._closed:
-            self._finish_closing()
-        if self._closing:
-            return
-        self._closing = True
+        self._farewell.begin(then)
+
+    def shut(self) -> None:
+        """Let nobody in any more, and begin nothing new; `close` is what to call."""
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
@@ -462,39 +440,24 @@ class Server:
             if peers is not None:
                 peers.close()
         self.observer.closing()
-        until = self.reactor.now() + DRAIN_GRACE
-        # Before a deferred call of the next turn, every socket is looked at once more.
-        self.reactor.call_soon(lambda: self._drain(until))
 
-    def _drain(self, until: float) -> None:
-        """Wait for those whose input is held back because there is more of it than fits a turn."""
-        if self.reactor.now() < until and any(map(_busy, self.census.connections())):
-            self._grace = self.reactor.call_later(DRAIN_LOOK, lambda: self._drain(until))
-            return
+    def remaining(self) -> Collection[Connection | PeerConnection]:
+        """The connections whose streams have not ended. O(1)."""
+        return self._streams.values()
+
+    def clients(self) -> Iterable[Connection]:
+        """The connections of clients that are open. O(connections)."""
+        return self.census.connections()
+
+    def settled(self) -> None:
+        """Wait for no answer any more; `close` is what to call."""
         self.workers.close()
-        self._grace = self.reactor.call_later(CLOSE_GRACE, self._cut_off)
-        self.before_input()
-        for connection in tuple(self._streams.values()):
-            connection.session.close(Closed.SERVER_SHUTDOWN)
-        if not self._streams:
-            self._finish_closing()
 
-    def _cut_off(self) -> None:
-        for connection in tuple(self._streams.values()):
-            logger.warning("%s - did not take what it was owed; cut off", connection.label())
-            connection.stream.abort()
-
-    def _finish_closing(self) -> None:
-        self._closed = True
+    def finish(self) -> None:
+        """Give back what is left when everybody has gone; `close` is what to call."""
         self._laggards.close()
         self.complaints.settle()
         self.workers.close()
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        waiting, self._when_closed = self._when_closed, []
-        for then in waiting:
-            self.reactor.call_soon(then)
 
     # --- insight --------------------------------------------------------------------------------
 
@@ -555,10 +518,6 @@ class Server:
 
 def _no_file() -> None:
     raise ValueError("can only reload config when a file is provided using -c or --config")
-
-
-def _busy(connection: Connection) -> bool:
-    return connection.session.identity is not None and not connection.stream.stats().reading
 
 
 def _make_id() -> str:

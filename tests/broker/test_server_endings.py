@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from broker.connection import Connection
+from broker.farewell import CLOSE_GRACE, DRAIN_GRACE
 from broker.hooks import Silent
-from broker.server import CLOSE_GRACE, DRAIN_GRACE
 from broker.session import Session
 from broker.snapshots import ConnectionInfo
 from reactor.errors import DescriptorLimitError
