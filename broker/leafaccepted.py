@@ -120,7 +120,7 @@ class AcceptedLeaf(LeafSession):
             self.waiting = True
             self._admission.refuse(lambda: self._report(answer, "authentication error"))
             return
-        error = self._misfit() or self._switchboard.refusal(self.link, answer.account)
+        error = self._misfit()
         if error is not None:
             self._report(error)
         else:

@@ -116,8 +116,8 @@ class ConnectionInfo:
 class AccountInfo:
     """One account in numbers, and what it shares with others as it was configured.
 
-    ``connections`` and ``subscriptions`` are those of the moment, the others totals since the
-    start. Messages and bytes count as in `ConnectionInfo`.
+    ``connections`` (of clients), ``leafnodes`` and ``subscriptions`` are those of the moment, the
+    others totals since the start. Messages and bytes count as in `ConnectionInfo`.
     """
 
     name: str
@@ -132,6 +132,7 @@ class AccountInfo:
     exports: tuple[Export, ...] = ()
     imports: tuple[Import, ...] = ()
     mappings: tuple[MappingBlock, ...] = ()
+    leafnodes: int = 0
 
 
 @dataclass(frozen=True)
