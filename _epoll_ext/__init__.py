@@ -62,7 +62,6 @@ class Library(Protocol):
         """Say whether timeouts are in nanoseconds."""
 
     UR_SHIFT: int
-    UR_PLAIN: int
     UR_UNSENT: int
     UR_GREW: int
     UR_BUFFER: int

@@ -32,10 +32,6 @@ enum { RX_READ = 1, RX_WRITE = 2, RX_HANGUP = 4 };
  * results have moved. */
 enum { RX_SHIFT = 3, RX_RECEIVED = 1 << 29, RX_GREW = 1 << 30 };
 
-/* In `sizes`: nothing was received for this event, which is Python's to deal with. A size of 0 is
- * the end of the stream; below RX_PLAIN it is a failure, RX_PLAIN - errno. */
-enum { RX_PLAIN = -1 };
-
 /* Bytes asked of one receive, at first and at most; each stream's own size adapts in between. */
 enum { RX_FIRST = 4 * 1024, RX_MOST = 64 * 1024 };
 

@@ -50,10 +50,6 @@ enum { UR_READ = 1, UR_WRITE = 2, UR_HANGUP = 4 };
  * have moved, and UR_UNSENT when messages were not taken whole. */
 enum { UR_SHIFT = 3, UR_UNSENT = 1 << 29, UR_GREW = 1 << 30 };
 
-/* In `sizes`: nothing was received for this event. 0 is the end of the stream; below UR_PLAIN it is
- * a failure, UR_PLAIN - errno. */
-enum { UR_PLAIN = -1 };
-
 /* The size of a buffer, and how many there are: provided at first, and at most. */
 enum { UR_BUFFER = 4 * 1024, UR_PROVIDED = 64, UR_BUFFERS = 2048 };
 

@@ -216,15 +216,15 @@ void begin_batch(ur_set *set) {
 /* Note an event; there is room for it. A slot has one, unless it brings bytes twice. */
 static void tell(ur_set *set, int index, uint32_t ready, int32_t size, uint32_t place) {
     slot_t *slot = &set->slots[index];
-    set->out.received += size != UR_PLAIN;
-    if (slot->batch != set->batch || (size != UR_PLAIN && set->out.sizes[slot->entry] != UR_PLAIN)) {
+    set->out.received += size != RX_PLAIN;
+    if (slot->batch != set->batch || (size != RX_PLAIN && set->out.sizes[slot->entry] != RX_PLAIN)) {
         slot->batch = set->batch;
         slot->entry = set->found++;
         set->out.events[slot->entry] = (uint32_t)index << UR_SHIFT;
-        set->out.sizes[slot->entry] = UR_PLAIN;
+        set->out.sizes[slot->entry] = RX_PLAIN;
     }
     set->out.events[slot->entry] |= ready;
-    if (size != UR_PLAIN) {
+    if (size != RX_PLAIN) {
         set->out.sizes[slot->entry] = size;
         set->out.places[slot->entry] = place;
     }
@@ -237,9 +237,9 @@ static void take_poll(ur_set *set, slot_t *slot, int index, int32_t result) {
         slot->gone = 1;
         set->out.vanished++;
     } else if (result >= 0) {
-        tell(set, index, from_kernel((uint32_t)result), UR_PLAIN, 0);
+        tell(set, index, from_kernel((uint32_t)result), RX_PLAIN, 0);
     } else if (result != -ECANCELED && result != -EAGAIN && result != -ENOMEM) {
-        tell(set, index, UR_READ | UR_WRITE | UR_HANGUP, UR_PLAIN, 0); /* let it find out */
+        tell(set, index, UR_READ | UR_WRITE | UR_HANGUP, RX_PLAIN, 0); /* let it find out */
     }
 }
 
@@ -251,7 +251,7 @@ static void take_receive(ur_set *set, slot_t *slot, int index, int32_t result) {
         break;
     case ENOBUFS: /* nothing is lost: it is Python's to receive this time */
         set->starved = 1;
-        tell(set, index, UR_READ, UR_PLAIN, 0);
+        tell(set, index, UR_READ, RX_PLAIN, 0);
         break;
     case ECANCELED:
     case EAGAIN:
@@ -259,7 +259,7 @@ static void take_receive(ur_set *set, slot_t *slot, int index, int32_t result) {
     case ENOMEM:
         break;
     default: /* the end, or a failure */
-        tell(set, index, UR_READ, result == 0 ? 0 : UR_PLAIN + result, 0);
+        tell(set, index, UR_READ, result == 0 ? 0 : RX_PLAIN + result, 0);
     }
 }
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench.fuzz_fronts import FRONTS, Front
+from bench.fuzz_fronts import FRONTS
 from bench.fuzz_mutate import mutated, source
+from bench.fuzz_parts import Front
 from bench.hostile_server import resident_bytes
 from bench.machine import save
 from bench.output import print_table
@@ -135,6 +136,22 @@ def show(reports: list[Report], seed: int) -> None:
         print(f"fuzz: {again}\n  {failure.data[:500]}\n  {failure.error[:1000]}")
 
 
+def _search(names: list[str], seed: int, examples: int) -> int:
+    """Let hypothesis look; status 1 if it found something."""
+    from bench.fuzz_search import search  # hypothesis is a library for tests
+
+    failed = 0
+    for name in names:
+        try:
+            search(FRONTS[name], seed, examples // len(names))
+        except Exception as error:  # whatever it is: that is what is looked for
+            failed = 1
+            print(f"fuzz: {name}: {type(error).__name__}: {error}", sep="\n  ")
+        else:
+            print(f"fuzz: {name}: {examples // len(names):,} inputs of hypothesis, good")
+    return failed
+
+
 def main(arguments: list[str]) -> int:
     """Parse the command line, fuzz, show; status 1 if anything went wrong."""
     parser = argparse.ArgumentParser(
@@ -147,6 +164,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="other inputs for another number")
     parser.add_argument("--front", choices=FRONTS, action="append", help="only this one")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="only this input of it")
+    parser.add_argument(
+        "--hypothesis", type=int, metavar="N", help="instead, N inputs that hypothesis makes up"
+    )
     parser.add_argument("--json", type=Path, help="save the reports there")
     options = parser.parse_args(arguments)
     names = options.front or list(FRONTS)
@@ -154,6 +174,8 @@ def main(arguments: list[str]) -> int:
         found = [attempt(name, FRONTS[name], options.seed, options.only) for name in names]
         print(*(failure or "good" for failure in found), sep="\n")
         return 1 if any(found) else 0
+    if options.hypothesis is not None:
+        return _search(names, options.seed, options.hypothesis)
     share = (20_000 if options.quick else options.inputs) // len(names)
     reports = [fuzz(name, FRONTS[name], options.seed, share) for name in names]
     show(reports, options.seed)

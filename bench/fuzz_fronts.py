@@ -2,70 +2,42 @@
 
 To add one: a corpus of valid texts, the words that mean something in them, and what to do with an
 input. That function raises `BrokenPromiseError`, or anything else, where the front breaks a
-promise; what the front is expected to raise it catches. A text that is read whole (a configuration
-file) needs no more than `raises_only(parse, ConfError)`.
+promise; what the front is expected to raise it catches. A text that is read whole needs no more
+than `raises_only`, as that of a configuration shows.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from random import Random
 
-from bench.fuzz_mutate import cuts
+from bench.fuzz_parts import (
+    BrokenPromiseError,
+    Ear,
+    Front,
+    drained,
+    lazily,
+    raises_only,
+    repeat_picks,
+    same,
+)
+from bench.fuzz_websocket import CONVERSATIONS, FRAMES, Upgraded
 from broker.codec import CLIENT_DIALECT, Parser
-from broker.config import Options
+from broker.conf import ConfError, parse
+from broker.config import Options, OptionsError
+from broker.confread import reading
 from broker.errors import ProtocolError
-from broker.flow import Delivery, Flow
-from broker.monitor import Monitor, Visitor
+from broker.flow import Delivery, Flow, Pick
 from broker.monitorpages import Page
 from broker.plane import Link, PythonPlane, Verdict
 from broker.server import Server
-from reactor import Stream
+from broker.visitors import Visitors
 from reactor.testing import VirtualReactor, make_reactor, memory_socketpair
 
 #: Small limits, so that inputs of some hundred bytes reach them.
 MAX_PAYLOAD = 64
 MAX_CONTROL_LINE = 128
-
-
-class BrokenPromiseError(Exception):
-    """The front did something with this input that it must never do."""
-
-
-@dataclass(frozen=True)
-class Front:
-    """One thing that reads what strangers write."""
-
-    corpus: Sequence[bytes]
-    words: Sequence[bytes]
-    read: Callable[[bytes, Random], object]
-
-
-def raises_only(read: Callable[[bytes], object], *expected: type[Exception]) -> Callable[..., None]:
-    """Return a front's function for what is read whole and may raise these and nothing else."""
-
-    def run(data: bytes, rng: Random) -> None:
-        try:
-            read(data)
-        except expected:
-            pass
-
-    return run
-
-
-def same(hear: Callable[[Sequence[bytes]], object]) -> Callable[[bytes, Random], None]:
-    """Return a front's function for a stream: cut anywhere, the same must come of it."""
-
-    def run(data: bytes, rng: Random) -> None:
-        pieces = cuts(data, rng)
-        whole, cut = hear([data]), hear(pieces)
-        if whole != cut:
-            raise BrokenPromiseError(f"whole: {whole!r}; cut into {pieces!r}: {cut!r}")
-
-    return run
 
 
 # ---------------------------------------------------------------------------------------- protocol
@@ -113,7 +85,7 @@ def forwarded(pieces: Sequence[bytes]) -> list[object]:
         link.configure(zone=0, verbose=False, pedantic=False, headers=True)
     one, other = (Delivery(link, b"%d" % number) for number, link in enumerate(links))
     plane.flows.install(0, Flow(b"a.*", (one, other), (), False))
-    plane.flows.install(0, Flow(b"a", (), ((other,),), False))
+    plane.flows.install(0, Flow(b"a", (), (Pick.of(b"q", (other,)),), False))
     plane.flows.install(0, Flow(b"ask", (other,), (), True))
     stops: list[object] = []
     for piece in pieces:
@@ -131,40 +103,6 @@ def forwarded(pieces: Sequence[bytes]) -> list[object]:
 
 def _stop(plane: PythonPlane, link: Link, verdict: Verdict) -> object:
     return plane.control(link) if verdict is Verdict.CONTROL else plane.parked(link)
-
-
-class Ear(logging.Handler):
-    """Keeps the broker's log lines to itself, and notes the exceptions among them.
-
-    A broker survives an exception of its own, at the cost of a connection, and says so in its log.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.met: list[str] = []
-        self._log = logging.getLogger("broker")
-
-    def __enter__(self) -> Ear:
-        """Listen, until the end of the block."""
-        self._log.addHandler(self)
-        self._log.propagate = False
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Let others hear again."""
-        self._log.removeHandler(self)
-        self._log.propagate = True
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note an exception."""
-        if record.exc_info is not None:
-            self.met.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
-
-    def check(self) -> None:
-        """Raise BrokenPromiseError if there was an exception since last asked."""
-        met, self.met = self.met, []
-        if met:
-            raise BrokenPromiseError("; ".join(met))
 
 
 class House:
@@ -186,6 +124,7 @@ class House:
 
     def _converse(self, pieces: Sequence[bytes]) -> bytes:
         before = self._held()
+        repeat_picks(self._server.plane)
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
         self._server.admit(ours, ("127.0.0.1", 1))
         self._reactor.settle()
@@ -195,7 +134,7 @@ class House:
             except OSError:
                 break  # the broker has hung up
             self._reactor.settle()
-        heard = _drained(theirs)
+        heard = drained(theirs)
         theirs.close()
         self._reactor.settle()
         self._ear.check()
@@ -207,18 +146,9 @@ class House:
         return b"\r\n".join(line for line in lines if not line.startswith(b"INFO "))
 
     def _held(self) -> tuple[int, ...]:
+        self._server.complaints.settle()  # what it still has to log is no client's
         held, served = self._reactor.stats(), self._server.stats()
         return held.handles, held.timers, served.connections, served.subscriptions
-
-
-def _drained(sock: object) -> bytes:
-    heard = bytearray()
-    try:
-        while data := sock.recv(65536):  # type: ignore[attr-defined]  # any kind of socket
-            heard += data
-    except OSError:
-        pass
-    return bytes(heard)
 
 
 # -------------------------------------------------------------------------------------------- http
@@ -241,22 +171,12 @@ _DATE = re.compile(rb"Date: [^\r]*\r\n")
 _REFUSAL = re.compile(rb"(HTTP/1\.1 [45]\d\d ).*", re.DOTALL)
 
 
-class Pages(Monitor):
-    """A monitor without a listener, whose pages are all the same: their making is not the front."""
-
-    def __init__(self) -> None:
-        self._visitors = set()
-
-    def page(self, target: str) -> Page:
-        """Return the target."""
-        return Page(200, "text/plain", target[:100])
-
-
 class Desk:
     """The HTTP front of the monitor, in virtual time."""
 
     def __init__(self) -> None:
         self._reactor: VirtualReactor = make_reactor()
+        self._visitors = Visitors(self._reactor, _echo, lambda: 0.0)
 
     def converse(self, pieces: Sequence[bytes]) -> bytes:
         """Return what a visitor hears who says this.
@@ -265,7 +185,7 @@ class Desk:
         a line that came whole better than one that came in pieces.
         """
         ours, theirs = memory_socketpair(self._reactor.demultiplexer, capacity=1 << 20)
-        stream = Stream(self._reactor, ours, Visitor(Pages(), self._reactor))
+        stream = self._visitors.admit(ours).stream
         self._reactor.settle()
         for piece in pieces:
             try:
@@ -273,7 +193,7 @@ class Desk:
             except OSError:
                 break
             self._reactor.settle()
-        heard = _drained(theirs)
+        heard = drained(theirs)
         theirs.close()
         self._reactor.settle()
         if not stream.closed or self._reactor.stats().handles or self._reactor.stats().errors:
@@ -281,16 +201,43 @@ class Desk:
         return _REFUSAL.sub(rb"\1", _DATE.sub(b"", heard))
 
 
-def lazily(make: Callable[[], House | Desk]) -> Callable[[Sequence[bytes]], bytes]:
-    """Return the `converse` of what is made when it is first wanted."""
-    made: list[House | Desk] = []
+def _echo(target: str) -> Page:
+    """The making of pages is not the front, so each is the same."""
+    return Page(200, "text/plain", target[:100])
 
-    def converse(pieces: Sequence[bytes]) -> bytes:
-        if not made:
-            made.append(make())
-        return made[0].converse(pieces)
 
-    return converse
+# ------------------------------------------------------------------------------------ configuration
+
+CONFIGURATIONS = (
+    b'port: 4222\nhost: "127.0.0.1"\nmax_payload: 1MB\nping_interval: "2m" # a minute\n',
+    b'authorization { users = [ {user: a, password: $PASS}, {user: b, pass: "c d"} ] }\n',
+    b'accounts { A { users: [{user: a, password: b}], exports: [{stream: "a.>"}] }\n'
+    b' B: { imports: [{stream: {account: A, subject: "a.b"}, prefix: p}] } }\n',
+    b'PASS = secret\ndefault = {publish: {allow: ["a.*", \'b\'], deny: >}, subscribe: "x q"}\n'
+    b"authorization: { user: u, password: $PASS, timeout: 1.5, default_permissions: $default }\n",
+    b'mappings = { "a.*": [{destination: "b.{{wildcard(1)}}", weight: 50%}] }\n',
+    b'websocket { port: 80, no_tls: true, compression: on, allowed_origins: ["http://a"] }\n',
+    b'include "other.conf"; lame_duck_duration: 30s\n// the rest\nserver_name=a-b_c\n',
+    b'pid_file: (\n/tmp/x\n)\nlogtime: false\nmax_connections: 0x\nwrite_deadline: "10s"\n',
+)
+CONFIGURED = (
+    b"{", b"}", b"[", b"]", b"(", b")", b",", b":", b"=", b"\"", b"'", b"#", b"//", b"\n", b"\\x",
+    b"$PASS", b"$", b"include x", b"true", b"-1", b"1e9", b"10gb", b"\xff", b"\xef\xbb\xbf", b"a.>",
+    b"tls {", b"users", b"permissions", b"allow_responses", b"jwt", b"trusted", b"cluster {}",
+)  # fmt: skip
+
+
+def configured(data: bytes) -> object:
+    """Read a configuration, up to the options that it makes. Touches no file."""
+    root = parse(data.decode("utf-8-sig"), "fuzz.conf", _included, {"PASS": "word"})
+    fields = {name: value for name, value in reading(root).fields.items() if value is not None}
+    return Options(**fields)
+
+
+def _included(name: str, including: str) -> str:
+    if "other" not in name:
+        raise FileNotFoundError(2, "No such file or directory", name)
+    return "debug: true"
 
 
 #: The fronts. A house and a desk serve many inputs, as a broker does; whatever they keep, grows.
@@ -299,4 +246,10 @@ FRONTS: dict[str, Front] = {
     "plane": Front(TRANSCRIPTS, VERBS, same(forwarded)),
     "broker": Front(TRANSCRIPTS, VERBS, same(lazily(House))),
     "http": Front(REQUESTS, HEADERS, same(lazily(Desk))),
+    "websocket": Front(CONVERSATIONS, FRAMES, same(lazily(Upgraded))),
+    "configuration": Front(
+        CONFIGURATIONS,
+        CONFIGURED,
+        raises_only(configured, ConfError, OptionsError, UnicodeDecodeError),
+    ),
 }

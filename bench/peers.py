@@ -79,6 +79,12 @@ def _table() -> dict[str, Peer]:
             Peer("libevent", "libevent in C", c_program="echo_libevent"),
             Peer("libev", "libev in C", c_program="echo_libev"),
             Peer("libuv", "libuv's streams in C", c_program="echo_libuv"),
+            Peer(
+                "bare-c",
+                "a page of Python above the C of epoll_c",
+                module="_epoll_ext._native",
+                distribution="reactor-broker",
+            ),
             Peer("bare-epoll", "a dictionary on select.epoll: the least that Python can do"),
             Peer("selectors", "the standard library's selectors"),
             Peer("asyncio", "asyncio with a Protocol"),

@@ -28,6 +28,7 @@ from typing import Any
 from broker import files, signalling, systemd
 from broker.cli import PROGRAM, Request, UsageError, options_of, parse
 from broker.config import Options
+from broker.garbage import Garbage
 from broker.logs import Logging, configure, logger, reconfigure
 from broker.server import Server
 from reactor import Reactor
@@ -124,6 +125,7 @@ class Process:
         self._reactor = reactor
         self._request = request
         self._server = Server(reactor, options)
+        self._server.reread = self._reread
         self._stopping = False
         self._pid_file: str | None = None
         self._ports_file: str | None = None
@@ -140,7 +142,8 @@ class Process:
             server.start()
             self._write_ports(server.options.ports_file_dir)
             systemd.notify(f"READY=1\nMAINPID={os.getpid()}")
-            self._reactor.run()
+            with contextlib.closing(Garbage(self._reactor)):
+                self._reactor.run()
         except (OSError, ValueError) as error:
             logger.critical("%s", error)
             return FAILED
@@ -177,6 +180,15 @@ class Process:
         """Read the configuration again and go on with what it says; if that fails, as before."""
         from broker.reloading import ReloadRefused
 
+        try:
+            self._reread()
+        except (ReloadRefused, ValueError, OSError) as error:
+            logger.error("Failed to reload server configuration: %s", error)
+
+    def _reread(self) -> None:
+        """The same for who wants to know what is wrong: raises instead of logging it."""
+        from broker.reloading import ReloadRefused
+
         systemd.notify(systemd.reloading())
         try:
             if self._request.config is None:
@@ -184,9 +196,8 @@ class Process:
                     "can only reload config when a file is provided using -c or --config"
                 )
             self._go_on_with(_options(self._request))
-        except (ReloadRefused, ValueError, OSError) as error:
-            logger.error("Failed to reload server configuration: %s", error)
-        systemd.notify("READY=1")
+        finally:
+            systemd.notify("READY=1")
 
     def _go_on_with(self, new: Options) -> None:
         old = self._server.options

@@ -29,11 +29,12 @@ from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, MappingBlock
 from broker.flow import Delivery
 from broker.link import Link
 from broker.permissions import Permissions, PublishGate, Responses, Rules, SubscribeGate
+from broker.reserved import EVENTS, SYSTEM
 from broker.scope import EVERYWHERE, Kind, Scope
 from broker.snapshots import AccountInfo
 from broker.taps import Tap
 from broker.transform import Mapper
-from broker.trie import Trie
+from broker.trie import Resolution, Trie
 
 if TYPE_CHECKING:
     from broker.crossing import Crossing, ReplyHome
@@ -141,16 +142,37 @@ def effective(permissions: Permissions) -> Permissions:
     return Permissions(Rules((), publish.deny), permissions.subscribe, permissions.responses)
 
 
+class Everywhere:
+    """The crossings that stand in every account.
+
+    Those below `SYSTEM` are kept apart: as no flow holds for a subject below it, they have no say
+    about any other, and the patterns of flows stay as wide as if they were not there.
+    """
+
+    def __init__(self) -> None:
+        self._system: Trie[Crossing] = Trie()
+        self._others: Trie[Crossing] = Trie()
+
+    def about(self, subject: bytes) -> tuple[Trie[Crossing], ...]:
+        """Those that have a say about `subject`.  O(1)."""
+        return (self._others, self._system) if subject.startswith(SYSTEM) else (self._others,)
+
+    def home(self, filter: bytes) -> Trie[Crossing]:
+        """Where a crossing under `filter` stands.  O(1)."""
+        return self._system if filter.startswith(SYSTEM) else self._others
+
+
 class Account:
     """One space of subjects.  `block` is None for an account that no configuration names; `gone`
     is true when it was forgotten, and its zone may be somebody else's.
     """
 
-    def __init__(self, name: str, inner: int, everywhere: Trie[Crossing]) -> None:
+    def __init__(self, name: str, inner: int, everywhere: Everywhere) -> None:
         self.name = name
         self.block: AccountBlock | None = None
         self.gone = False
         self.trie: Trie[Subscription] = Trie()
+        self.leaving = 0  # how many of these are of links that are gone
         self.inner = Zone(inner, self, _ANYTHING, None)
         self.zones: dict[tuple[Rules, Scope], Zone] = {self.inner.key: self.inner}
         self.mapper = Mapper()
@@ -175,10 +197,43 @@ class Account:
         most = self.block.max_connections if self.block else 0
         return 0 < most <= len(self.members) - self._peers
 
+    @property
+    def presence(self) -> bool:
+        """Whether its clients hear who comes and goes, and may leave a last will."""
+        return self.block is not None and self.block.presence
+
+    @property
+    def slow_consumer_notices(self) -> bool:
+        """Whether its clients hear who was too slow."""
+        return self.block is not None and self.block.slow_consumer_notices
+
+    @property
+    def trace_destination(self) -> bytes:
+        """Where messages with a `traceparent` header are reported; empty: nowhere."""
+        return self.block.trace_destination if self.block is not None else b""
+
+    @property
+    def trace_sampling(self) -> int:
+        """Of how many such messages in a hundred."""
+        return self.block.trace_sampling if self.block is not None else 100
+
+    def keeps(self, subject: bytes) -> bool:
+        """Whether only the broker itself may publish to `subject` here.  O(1)."""
+        return subject.startswith(EVENTS) and (self.presence or self.slow_consumer_notices)
+
+    def surplus(self) -> list[int]:
+        """The ids of the links beyond what its block allows, the newest.  O(links)."""
+        most = self.block.max_connections if self.block else 0
+        return sorted(self.members)[most:] if most else []
+
     def meeting(self, subject: bytes) -> list[Crossing]:
         """What a message to `subject` meets here beside subscriptions.  O(visited nodes)."""
-        found = self.crossings.resolve(subject).values if self.crossings else []
-        return found + self.everywhere.resolve(subject).values if self.everywhere else found
+        return [one for met in self.met(subject) for one in met.values]
+
+    def met(self, subject: bytes) -> list[Resolution[Crossing]]:
+        """The same, by the tries that have a say about `subject`."""
+        tries = self.crossings, *self.everywhere.about(subject)
+        return [trie.resolve(subject) for trie in tries if trie]
 
     def join(self, member: Member) -> None:
         """Count a link in.  O(1)."""
@@ -205,12 +260,13 @@ class Account:
             self.name,
             len(self.members) - self._peers,
             self._entered,
-            len(self.trie),
+            len(self.trie) - self.leaving,
             *totals,
             self._slow,
             block.exports if block else (),
             block.imports if block else (),
             block.mappings if block else (),
+            block.title if block else "",
             self._peers,
         )
 
@@ -234,7 +290,7 @@ class Accounts:
         self._free: list[int] = []
         self._zones: dict[int, Zone] = {}
         self._accounts: dict[str, Account] = {}
-        self.everywhere: Trie[Crossing] = Trie()  # crossings of all accounts
+        self.everywhere = Everywhere()
         self.account(DEFAULT_ACCOUNT)
         self.configure(blocks, mappings)
 

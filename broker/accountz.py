@@ -8,7 +8,8 @@ gives every account for its own system services.
 In ``/accstatz`` *sent* is what the broker sent to clients of the account, *received* what came from
 them.
 
-Neighbours: `broker.monitorpages` calls these with the server's records. No I/O, no clock.
+Neighbours: `broker.monitorpages` and `broker.events` call these with the server's records.
+No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from broker.blocks import Export, Import, MappingBlock, Target
+from broker.blocks import SYSTEM_ACCOUNT, Export, Import, MappingBlock, Target
 from broker.gotime import timestamp
 from broker.queries import QueryError
 from broker.snapshots import AccountInfo, BrokerStats
 
-__all__ = ["SYSTEM_ACCOUNT", "accountz", "accstatz"]
-
-#: The system account where the configuration names no other; nats-server's name.
-SYSTEM_ACCOUNT = "$SYS"
+__all__ = ["account_stat", "accountz", "accstatz"]
 
 _RESPONSES = {"single": "Singleton", "stream": "Stream", "chunked": "Chunked"}
 
@@ -65,7 +63,7 @@ def _detail(info: AccountInfo, stats: BrokerStats, system: str) -> dict[str, Any
         "mappings": {_text(block.source): _targets(block) for block in info.mappings},
         "exports": [_export(export) for export in info.exports],
         "imports": [_import(imported) for imported in info.imports],
-        "name_tag": info.name,
+        "name_tag": info.title or info.name,
     }
     for name in ("is_system", "mappings", "exports", "imports"):
         if not fields[name]:
@@ -87,8 +85,12 @@ def _export(export: Export) -> dict[str, Any]:
         "subject": _text(export.subject),
         "type": "service" if export.service else "stream",
     }
+    if export.token:
+        fields["token_req"] = True
     if export.service:
         fields["response_type"] = _RESPONSES.get(export.response, export.response)
+    if export.position:
+        fields["account_token_position"] = export.position
     if export.accounts:
         fields["approved_accounts"] = list(export.accounts)
     return fields
@@ -120,15 +122,16 @@ def accstatz(unused: bool, stats: BrokerStats, infos: Iterable[AccountInfo]) -> 
         "server_id": stats.server_id,
         "now": timestamp(stats.now),
         "account_statz": [
-            _statz(info) for info in infos if unused or info.connections or info.leafnodes
+            account_stat(info) for info in infos if unused or info.connections or info.leafnodes
         ],
     }
 
 
-def _statz(info: AccountInfo) -> dict[str, Any]:
+def account_stat(info: AccountInfo) -> dict[str, Any]:
+    """One account's traffic: a row of the page, and what the system account is told."""
     return {
         "acc": info.name,
-        "name": info.name,
+        "name": info.title or info.name,
         "conns": info.connections,
         "leafnodes": info.leafnodes,
         # Those of the moment: clients and leaf nodes together.

@@ -15,9 +15,18 @@ secrets), unless one is a bcrypt hash.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from broker.blocks import DEFAULT_ACCOUNT, AccountBlock, IngressLimit, UserBlock
+from broker.blocks import (
+    DEFAULT_ACCOUNT,
+    SYSTEM_ACCOUNT,
+    AccountBlock,
+    IngressLimit,
+    UserBlock,
+)
 from broker.config import Options, OptionsError
 from broker.errors import AUTHORIZATION_VIOLATION
 from broker.handshake import ConnectOptions
@@ -27,6 +36,9 @@ from broker.nkeys import have_ed25519
 from broker.passwords import have_bcrypt, is_bcrypt, same
 from broker.permissions import FREE, Permissions
 from broker.users import Users, all_users
+
+if TYPE_CHECKING:
+    from broker.jwtauth import JwtUsers
 
 __all__ = [
     "DEFAULT_ACCOUNT",
@@ -38,8 +50,10 @@ __all__ = [
     "OneUser",
     "accounts_of",
     "accused",
+    "issues_of",
     "label_of",
     "make_authenticator",
+    "next_change_of",
 ]
 
 #: What is shown of a token: it is all there is to know about its owner.
@@ -144,20 +158,49 @@ def make_authenticator(
     return _many(options, users)
 
 
-def accounts_of(options: Options) -> tuple[AccountBlock, ...]:
-    """The accounts that the options name, and those whose JWTs they hold.
-
-    Raises OptionsError for JWTs that cannot be believed or served. O(accounts).
+def accounts_of(
+    options: Options, authenticator: Authenticator, wall: float
+) -> tuple[AccountBlock, ...]:
+    """The accounts that the options name, and those whose JWTs the authenticator of these options
+    holds, as they are at that time; the global one, too, if anything is said of it. O(accounts).
     """
-    if options.jwt is None:
-        return options.accounts
-    _check_jwt(options, [])
-    from broker.jwtauth import account_blocks  # only where there is an operator
+    users = _jwt_users(options, authenticator)
+    blocks = options.accounts + (users.account_blocks(wall) if users is not None else ())
+    return _with_default(options, blocks)
 
-    try:
-        return options.accounts + account_blocks(options.jwt)
-    except ValueError as problem:
-        raise OptionsError("jwt", str(problem)) from None
+
+def next_change_of(options: Options, authenticator: Authenticator, wall: float) -> float | None:
+    """When `accounts_of` will be others, in seconds since the epoch; None if never."""
+    users = _jwt_users(options, authenticator)
+    return users.next_change(wall) if users is not None else None
+
+
+def issues_of(options: Options, authenticator: Authenticator) -> tuple[str, ...]:
+    """Lines for the log about accounts that are there and let nobody in."""
+    users = _jwt_users(options, authenticator)
+    return users.issues if users is not None else ()
+
+
+def _jwt_users(options: Options, authenticator: Authenticator) -> JwtUsers | None:
+    if options.jwt is None:
+        return None
+    from broker.jwtauth import JwtUsers  # only where there is an operator
+
+    return authenticator if isinstance(authenticator, JwtUsers) else None
+
+
+def _with_default(options: Options, blocks: tuple[AccountBlock, ...]) -> tuple[AccountBlock, ...]:
+    """With what the options say of the global account, which has no block in a file."""
+    if not options.presence and not options.slow_consumer_notices:
+        return blocks
+    others = tuple(block for block in blocks if block.name != DEFAULT_ACCOUNT)
+    given = next((block for block in blocks if block not in others), AccountBlock(DEFAULT_ACCOUNT))
+    default = dataclasses.replace(
+        given,
+        presence=given.presence or options.presence,
+        slow_consumer_notices=given.slow_consumer_notices or options.slow_consumer_notices,
+    )
+    return (default, *others)
 
 
 def _simple(options: Options) -> Authenticator:
@@ -171,6 +214,9 @@ def _simple(options: Options) -> Authenticator:
 
 def _many(options: Options, users: list[UserBlock]) -> Users:
     guest, websocket = options.no_auth_user, options.websocket
+    if guest is None and _guards_only_the_system(options, users):
+        guest = f"nats-{os.urandom(8).hex()}"
+        users = [*users, UserBlock(guest, os.urandom(16).hex())]
     names = {user.nkey or user.user for user in users}
     guests = {}
     if websocket is not None and websocket.no_auth_user is not None:
@@ -194,6 +240,17 @@ def _many(options: Options, users: list[UserBlock]) -> Users:
         guests=guests,
         mapped=frozenset(mapped),
     )
+
+
+def _guards_only_the_system(options: Options, users: list[UserBlock]) -> bool:
+    """Whether users were made for the system account alone: then others need not log in, as before
+    there were any. An ``authorization`` block that says anything says otherwise.
+    """
+    system = options.system_account or SYSTEM_ACCOUNT
+    others = {user.account for user in users} | {account.name for account in options.accounts}
+    alone = system != DEFAULT_ACCOUNT and others <= {system, DEFAULT_ACCOUNT}
+    silent = options.auth_timeout == Options.auth_timeout and options.permissions is None
+    return alone and silent and all(user.account == system for user in users)
 
 
 # --- what contradicts itself --------------------------------------------------------------------

@@ -28,6 +28,7 @@ from broker.permissions import Permissions, Rules
 
 __all__ = [
     "DEFAULT_ACCOUNT",
+    "SYSTEM_ACCOUNT",
     "AccountBlock",
     "ClusterBlock",
     "Export",
@@ -46,6 +47,9 @@ __all__ = [
 
 # nats-server's name for the account of clients that have none of their own; clients see it in INFO.
 DEFAULT_ACCOUNT = "$G"
+
+#: The system account where the configuration names no other.
+SYSTEM_ACCOUNT = "$SYS"
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,11 @@ class WebsocketBlock:
 class Export:
     """What an account offers to others: a service to ask, or a stream to hear.
 
-    ``accounts`` may import it (None: all). Of a service, ``response`` is ``single``, ``stream`` or
-    ``chunked``, and ``threshold`` for how many seconds an answer is waited for.
+    ``accounts`` may import it (None: all). With ``token`` only an import may that is ``activated``;
+    with a ``position``, counted from 1, only one that names its own account in that token of the
+    subject. Of a service, ``response`` is ``single``, ``stream`` or ``chunked``, and ``threshold``
+    for how many seconds an answer is waited for; with ``allow_trace`` importers who trace a request
+    learn who got it.
     """
 
     subject: bytes
@@ -139,6 +146,9 @@ class Export:
     accounts: tuple[str, ...] | None = None
     response: str = "single"
     threshold: float = 120.0
+    token: bool = False
+    position: int = 0
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,9 @@ class Import:
     """What an account takes from ``account``: its export of ``subject``.
 
     ``to`` is the subject by which it is known here, ``prefix`` (of a stream) what is put before it;
-    at most one of them is given. ``share`` tells the service who asks.
+    at most one of them is given. ``share`` tells the service who asks; ``allow_trace`` (of a
+    stream) tells those who trace a message that they publish who got it here. ``activated`` is that
+    the exporter has signed for it, where it must.
     """
 
     account: str
@@ -155,6 +167,8 @@ class Import:
     to: bytes = b""
     prefix: bytes = b""
     share: bool = False
+    activated: bool = False
+    allow_trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +191,14 @@ class MappingBlock:
 
 @dataclass(frozen=True)
 class AccountBlock:
-    """One account: its users, what it shares with others, and its limits."""
+    """One account: its users, what it shares with others, and its limits.
+
+    With ``presence`` its clients may hear who comes and goes, with ``slow_consumer_notices`` who
+    was too slow; see `broker.presence`. ``trace_destination`` is where `traceparent` headers have
+    messages reported, ``trace_sampling`` of how many in a hundred; see `broker.msgtrace`.
+    ``max_subscriptions`` below 0 allows none at all. ``title`` is what an account
+    by JWT calls itself, as its name is a key.
+    """
 
     name: str
     users: tuple[UserBlock, ...] = ()
@@ -188,6 +209,11 @@ class AccountBlock:
     max_connections: int = 0
     max_subscriptions: int = 0
     max_payload: int = 0
+    title: str = ""
+    presence: bool = False
+    slow_consumer_notices: bool = False
+    trace_destination: bytes = b""
+    trace_sampling: int = 100
 
 
 @dataclass(frozen=True)

@@ -109,4 +109,5 @@ class Census:
             flows=len(server.plane.flows),
             leafnodes=0 if leafnodes is None else len(leafnodes),
             leaf_port=0 if leafnodes is None else leafnodes.port,
+            websocket_port=server.websocket_port or 0,
         )

@@ -195,6 +195,8 @@ CHECKS: dict[str, _Check] = {
     "permissions": _record_or_none(Permissions),
     "jwt": _record_or_none(JwtBlock),
     "mappings": _records(MappingBlock),
+    "presence": _flag,
+    "slow_consumer_notices": _flag,
     "max_connections": _count_or_unlimited,
     "max_control_line": _count,
     "max_payload": _count,

@@ -63,6 +63,7 @@ __all__ = [
     "Head",
     "Parser",
     "Verb",
+    "count_messages",
     "err_line",
     "hmsg_parts",
     "info_line",
@@ -411,6 +412,25 @@ def hmsg_parts(
     """The same for an HMSG; `body` is headers, payload and CRLF."""
     sizes = b" " + header_text + b" " + size_text + CRLF + body
     return b"HMSG " + subject + b" ", b" " + reply + sizes if reply else sizes
+
+
+_DELIVERED = re.compile(rb"H?MSG [^\n]* (\d+)\r\n")
+
+
+def count_messages(output: bytes) -> int:
+    """How many messages stand in `output`, which was made by the functions here and is whole.
+
+    O(its lines and messages).
+    """
+    count = pos = 0
+    while pos < len(output):
+        message = _DELIVERED.match(output, pos)
+        if message is None:
+            pos = output.index(b"\n", pos) + 1
+        else:
+            pos = message.end() + int(message[1]) + 2
+            count += 1
+    return count
 
 
 def no_responders(subject: bytes, reply: bytes, sid: bytes) -> bytes:

@@ -26,6 +26,7 @@ from broker.checks import crossing_problems
 from broker.conf import ConfError, Node
 from broker.confusers import is_subject, permissions, users, with_permissions
 from broker.confvalues import Walk, entries, go_type, items, seconds, shown, text
+from broker.subject import is_valid_publish
 from broker.transform import compile as compile_transform
 
 __all__ = ["accounts", "mappings"]
@@ -155,18 +156,19 @@ def _account(walk: Walk, name: str, node: Node) -> AccountBlock:
         raise node.wrong("Expected map entries for accounts")
     if name == DEFAULT_ACCOUNT:
         raise node.wrong(f'"{name}" is a Reserved Account')
-    limits: dict[str, Any] = {}
+    flat: dict[str, Any] = {}  # what stands in blocks of its own, and not in the record
     readers = {
         "users": lambda value: _users(walk, value, name),
         "exports": lambda value: _exports(walk, value),
         "imports": lambda value: _imports(walk, value),
         "mappings": lambda value: mappings(walk, value),
         "default_permissions": lambda value: permissions(walk, value),
-        "limits": lambda value: limits.update(_limits(walk, value)),
+        "limits": lambda value: flat.update(_limits(walk, value)),
+        "msg_trace": lambda value: flat.update(_trace(walk, value)),
     }
     fields = walk.block(node, "account", readers)
     fields["users"] = with_permissions(fields.get("users", ()), fields.get("default_permissions"))
-    return AccountBlock(name=name, **fields, **limits)
+    return AccountBlock(name=name, **fields, **flat)
 
 
 def _users(walk: Walk, node: Node, name: str) -> tuple[UserBlock, ...]:
@@ -181,6 +183,48 @@ def _limits(walk: Walk, node: Node) -> dict[str, Any]:
     return walk.block(node, "limits")
 
 
+def _trace(walk: Walk, node: Node) -> dict[str, Any]:
+    if isinstance(node.value, str):
+        return {"trace_destination": _destination(node)}
+    wanted = "Expected account message trace to be a string or a map/struct"
+    readers = {"dest": _destination, "sampling": _sampling}
+    noted = len(walk.errors)
+    fields = walk.block(node, "msg_trace", readers, wanted)
+    if len(walk.errors) > noted:
+        return {}
+    if "trace_sampling" in fields and "trace_destination" not in fields:
+        walk.warn(node, "Trace destination sampling ignored since no destination was set")
+    return fields
+
+
+def _destination(node: Node) -> bytes:
+    if not isinstance(node.value, str):
+        raise node.wrong(f'Field "dest" should be a string, got {go_type(node)}')
+    subject = node.value.encode()
+    if not is_valid_publish(subject) or re.search(rb"\s", subject):
+        raise node.wrong(f'Trace destination "{node.value}" is not valid')
+    return subject
+
+
+def _sampling(node: Node) -> int:
+    share: Any = node.value
+    if isinstance(share, str):
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}%?", share):
+            raise node.wrong(f'Invalid trace destination sampling value "{share}"')
+        share = int(share.removesuffix("%"))
+    if isinstance(share, bool) or not isinstance(share, int):
+        raise node.wrong(
+            'Trace destination sampling field "sampling" should be an integer or a percentage, '
+            f"got {go_type(node)}"
+        )
+    if not 1 <= share <= 100:
+        # The first word is nats-server's, letter by letter.
+        raise node.wrong(
+            f"Ttrace destination sampling value {share} is invalid, needs to be [1..100]"
+        )
+    return share
+
+
 def _exports(walk: Walk, node: Node) -> tuple[Export, ...]:
     read = [
         walk.attempt(_export, walk, value) for value in items(node, "Exports should be an array")
@@ -191,9 +235,10 @@ def _exports(walk: Walk, node: Node) -> tuple[Export, ...]:
 def _export(walk: Walk, node: Node) -> Export | None:
     values = _one_of(node, "Export", 'Detected {new} "{text}" but already saw a {old}')
     service = values.get("service")
-    for name in ("response", "threshold"):
+    for name in ("response", "threshold", "allow_trace"):
         if name in values and service is None:
-            raise values[name].wrong("Detected response directive on non-service")
+            said = name if name == "allow_trace" else "response"
+            raise values[name].wrong(f"Detected {said} directive on non-service")
     noted = len(walk.errors)
     readers = {"response": _response, "threshold": _threshold}
     fields = walk.block(node, "export", readers)
@@ -268,6 +313,8 @@ def _here(block: Import) -> str:
 def _import(walk: Walk, node: Node) -> Import | None:
     values = _one_of(node, "Import", "Detected {new} but already saw a {old}")
     kind = next((name for name in ("stream", "service") if name in values), None)
+    if kind == "service" and "allow_trace" in values:
+        raise values["allow_trace"].wrong("Detected allow_trace directive on a non-stream")
     noted = len(walk.errors)
     source: dict[str, Any] = {}
     reader = {"stream": lambda value: source.update(_source(walk, value))}

@@ -31,6 +31,7 @@ from broker.conf import ConfError, Node, parse
 from broker.config import ConfigError, Options, OptionsError
 from broker.confread import Reading, reading
 from broker.jwt import read as read_jwt
+from broker.jwtfields import text
 from broker.nkeys import have_ed25519
 
 __all__ = ["check", "load"]
@@ -107,6 +108,7 @@ def _options(path: str, digest: str, found: Reading, flags: Mapping[str, Any]) -
     if "jwt" in fields:
         fields["jwt"] = _with_operators(fields["jwt"], found.places["jwt"])
         _check_preload(fields["jwt"], found.places.get("preload", found.places["jwt"]))
+        fields.setdefault("system_account", _system_account(fields["jwt"]))
     try:
         given = with_flags(fields, flags)
     except ValueError as error:
@@ -147,6 +149,13 @@ def _operator(given: str) -> str:
     if found is None:
         raise ValueError(f"there is no JWT in {given}")
     return _verified(found[0])
+
+
+def _system_account(block: JwtBlock) -> str | None:
+    """The account that the operator names as the system's, if there is but one operator."""
+    if len(block.operators) != 1 or not have_ed25519():
+        return None
+    return text(read_jwt(block.operators[0]).nats, "system_account") or None
 
 
 def _check_preload(block: JwtBlock, node: Node) -> None:

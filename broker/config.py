@@ -96,6 +96,10 @@ class Options:
     jwt: JwtBlock | None = None
     mappings: tuple[MappingBlock, ...] = ()
 
+    # What clients in no account of their own may hear of each other; an account has its own.
+    presence: bool = False
+    slow_consumer_notices: bool = False
+
     # What one client may do. 0 subscriptions or connections: no limit.
     max_connections: int = 65_536
     max_control_line: int = 4096

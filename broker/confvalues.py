@@ -49,6 +49,7 @@ _UNKNOWN = {
         "only 'allow' or 'deny' are permitted"
     ),
     "limits": 'Unknown field "{}" parsing account limits',
+    "msg_trace": 'Unknown field "{}" parsing account message trace map/struct',
     "target": 'Unknown field "{}" for mapping destination',
     "tls": 'error parsing tls config, unknown field "{}"',
     "leaf tls": 'error parsing tls config, unknown field "{}"',

@@ -37,7 +37,7 @@ from broker.codec import err_line
 from broker.errors import CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.identity import Answer, Credentials, Identity
 from broker.ingress import Toll
-from broker.labels import credentials, explained, label, record
+from broker.labels import credentials, explained, label, record, undelivered
 from broker.link import Link
 from broker.logs import TRACE, logger
 from broker.owner import Owner
@@ -168,6 +168,12 @@ class Connection(Client):
         """As the data plane sees it."""
         return self.session.link
 
+    @property
+    def account(self) -> str:
+        """The name of its account; empty before it has logged in."""
+        identity = self.session.identity
+        return "" if identity is None else identity.account
+
     # --- beginning ------------------------------------------------------------------------------
 
     def on_open(self, stream: Stream) -> None:
@@ -270,27 +276,23 @@ class Connection(Client):
     # --- as a session's wire --------------------------------------------------------------------
 
     def close(self, reason: Closed) -> None:
-        """End the connection, as the session wants it: after what is queued, unless that is the
-        trouble.
-        """
+        """End it as the session wants: after what is queued, unless that is the trouble."""
         self.ending = reason
         if (line := explained(self, reason)) is not None:
             self.log(*line)
+        ending = self._ending(reason.value)
         if reason in _UNKNOWN:
-            self.owner.observer.auth_failed(self.info())
+            self.owner.observer.auth_failed(ending)
         if reason in SLOW:
-            self._cut_off()
+            messages = undelivered(self, b"".join(self.link.take_output()))
+            self.stream.abort()
+            self.session.on_closed(reason)
+            self.owner.observer.slow(ending, messages, ending.pending_bytes)
         else:
             self.push()
             self.stream.close()
-        self._finish(reason.value, subscriptions=self.owner.switchboard.count(self.link))
-
-    def _cut_off(self) -> None:
-        """End a slow consumer, and tell what it does not get: bytes, and the messages not begun."""
-        info, lost = self.info(), self.link.queued + self.stream.pending
-        messages = sum(chunk.startswith((b"MSG ", b"HMSG ")) for chunk in self.link.take_output())
-        self.stream.abort()
-        self.owner.observer.slow(info, messages, lost)
+            self.session.on_closed(reason)
+        self._finish(ending)
 
     def complain(self, text: str) -> None:
         """Log what the client did wrong."""
@@ -402,35 +404,42 @@ class Connection(Client):
         """End the session because the stream ended. Idempotent."""
         if self.ended:
             return
-        count = self.owner.switchboard.count(self.link)
+        ending = self._ending(reason.value)
         self.session.on_closed(reason)
-        self._finish(reason.value, subscriptions=count)
+        self._finish(ending)
 
-    def _finish(self, reason: str, *, subscriptions: int) -> None:
+    def _ending(self, reason: str) -> ConnectionInfo:
+        """The last record, taken while there still is something to tell of."""
+        owner = self.owner
+        stop = owner.wall(owner.reactor.now())
+        return record(self, owner.switchboard.count(self.link), stop=stop, reason=reason)
+
+    def _finish(self, ending: ConnectionInfo) -> None:
+        """The last words of all; the session has ended, so nothing is delivered here any more."""
         self.ended = True
         for timer in (self._ping_timer, self._auth_timer, self._expiry_timer, self._owing_timer):
             if timer is not None:
                 timer.cancel()
         self._leave_toll()
-        self.log(logging.DEBUG, f"Client connection closed: {reason}")
-        owner = self.owner
-        stop = owner.wall(owner.reactor.now())
-        ending = record(self, subscriptions, stop=stop, reason=reason)
-        owner.ended(self, reason, ending)
+        self.log(logging.DEBUG, f"Client connection closed: {ending.reason}")
+        self.owner.ended(self, ending)
 
     def fail(self) -> None:
         """Handle an exception, our mistake, met while serving this client: it costs no other."""
         logger.exception("%s - internal error, closing this connection", self.label())
         self.stream.abort()
         if not self.ended:
+            ending = self._ending(INTERNAL_ERROR)
             self.session.on_closed(Closed.PARSE_ERROR)
-            self._finish(INTERNAL_ERROR, subscriptions=0)
+            self._finish(ending)
 
     # --- log lines ------------------------------------------------------------------------------
 
     def log(self, level: int, text: str) -> None:
-        """Log a line about this connection, with its label in front."""
-        if logger.isEnabledFor(level):
+        """Log a line about this connection, with its label in front; one of its kind in a while."""
+        if level > logging.DEBUG:
+            self.owner.complaints.say(level, self.label, text)
+        elif logger.isEnabledFor(level):
             logger.log(level, "%s - %s", self.label(), text)
 
     def label(self) -> str:

@@ -2,12 +2,14 @@
 JSON-ready data.
 
 The query parameters, the texts that refuse them, the fields, their names and their order are
-nats-server 2.15's, as recorded from the real one; what only clusters could fill is absent. Two
-things are ours: an account that does not exist has an empty list of connections, not a null, and
-``state=closed`` does not list the subscriptions that a connection had.
+nats-server 2.15's, as recorded from the real one; what only clusters could fill is absent. Three
+things are ours: an account that does not exist has an empty list of connections, not a null;
+``state=closed`` does not list the subscriptions that a connection had; and ``filter_subject``,
+which nats-server knows in requests to the system account only, is served over HTTP as well.
 
 A page costs what it shows: in the order of cids (the default) only the rows of the page are turned
-into records; every other order, and every filter, has to look at all of them once.
+into records; every other order, and every filter but that by account, has to look at all of them
+once.
 
 Neighbours: `broker.monitor` speaks HTTP and calls this; `broker.snapshots` has the records. No I/O,
 no clock.
@@ -24,6 +26,7 @@ from broker.blocks import DEFAULT_ACCOUNT
 from broker.gotime import duration, timestamp, uptime
 from broker.queries import QueryError
 from broker.snapshots import BrokerStats, ConnectionInfo, SubscriptionInfo
+from broker.subject import collides
 
 __all__ = ["ConnzQuery", "QueryError", "Row", "connz", "subscription_detail"]
 
@@ -37,6 +40,10 @@ class Row(Protocol):
     def cid(self) -> int:
         """The connection's number, unique in this broker."""
 
+    @property
+    def account(self) -> str:
+        """The name of its account; cheap, so that many can be passed over."""
+
     def info(self, *, subscriptions: bool = False) -> ConnectionInfo:
         """A record of it as it is now, with its list of subscriptions if wanted."""
 
@@ -44,7 +51,8 @@ class Row(Protocol):
 @dataclass(frozen=True)
 class ConnzQuery:
     """What ``/connz`` was asked for. ``account``, ``user`` and ``mqtt_client`` filter unless empty;
-    ``cid`` does unless 0, and then finds one connection whatever its user is.
+    ``cid`` does unless 0, and then finds one connection whatever its user is. ``subject``, of one
+    account only, finds open connections that have a subscription in common with it.
     """
 
     state: str = "open"
@@ -58,6 +66,7 @@ class ConnzQuery:
     account: str = ""
     user: str = ""
     mqtt_client: str = ""
+    subject: str = ""
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> ConnzQuery:
@@ -81,9 +90,12 @@ class ConnzQuery:
             account=parameters.get("acc", ""),
             user=parameters.get("user", ""),
             mqtt_client=parameters.get("mqtt_client", ""),
+            subject=_unless_all(parameters.get("filter_subject", "")),
         )
         if query.sort in ("stop", "reason") and query.state != "closed":
             raise QueryError(f"sort by {query.sort} only valid on closed connections")
+        if query.subject and not query.account:
+            raise QueryError("filter by subject only valid with account filtering")
         return query
 
     @property
@@ -95,6 +107,10 @@ class ConnzQuery:
     def picky(self) -> bool:
         """Whether some connections are to be left out."""
         return bool(self.account or self.user or self.mqtt_client)
+
+
+def _unless_all(filter: str) -> str:
+    return "" if filter == ">" else filter
 
 
 def _state(text: str) -> str:
@@ -155,7 +171,9 @@ def connz(
     if query.state != "open":
         rows.extend(closed)
     if query.account:
-        rows = [row for row in rows if row.info().account == query.account]
+        rows = [row for row in rows if row.account == query.account]
+    if query.subject:
+        rows = [row for row in rows if _listens(row, query.subject)]
     limit = 1 if query.cid else query.limit
     page = _page(query, rows, stats.now, limit)
     return {
@@ -167,6 +185,11 @@ def connz(
         "limit": limit,
         "connections": [_connection(info, query, stats.now) for info in page],
     }
+
+
+def _listens(row: Row, subject: str) -> bool:
+    subscriptions = row.info(subscriptions=True).subscription_list
+    return any(collides(subject.encode(), one.subject.encode()) for one in subscriptions)
 
 
 def _page(query: ConnzQuery, rows: list[Row], now: float, limit: int) -> list[ConnectionInfo]:
@@ -247,7 +270,9 @@ def _optional(info: ConnectionInfo, query: ConnzQuery) -> dict[str, Any]:
     if query.auth:
         fields["issuer_key"] = info.jwt_issuer
         # Of the closed ones nats-server shows no tag for the global account.
-        fields["name_tag"] = info.account if info.stop is None else special
+        account = info.account if info.stop is None else special
+        fields["name_tag"] = info.account_name or account
+        fields["tags"] = list(info.tags)
     return fields
 
 

@@ -10,10 +10,12 @@ lets the message over. Everything else of the account goes on without knowing.
   says where they come from, and with a reply subject `_R_.…` of the exporter's account, for which
   `ReplyHome` remembers where the answer must go. A service that an account imports may be exported
   by it again.
-* A mapping: nothing crosses, but the choice among its targets is made anew for each message.
+* Nothing, but each message is looked at: where a mapping chooses anew for each, where only the
+  broker itself may publish, and where `traceparent` headers may ask for a trace.
 
-An import holds if the other account exports a wider or the same subject, to everybody or to this
-one. One that does not hold is a complaint, not an error: with tokens, accounts come and go.
+An import holds if the other account exports the same subject or, without such an export, a wider
+one, to everybody or to this one. One that does not hold is a complaint, not an error: with tokens,
+accounts come and go.
 
 Invariants: a request passes at most `MAX_DEPTH` accounts, and imports that form a cycle are
 refused; a way home is forgotten after one answer, or (services that answer in streams) after
@@ -31,21 +33,35 @@ from __future__ import annotations
 import json
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random, SystemRandom
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from broker.accounts import Account
 from broker.blocks import Export, Import
 from broker.link import Link
 from broker.ops import Publish
+from broker.reserved import EVENTS
 from broker.subject import collides, covers
 from broker.taps import Message, Tap
 from broker.transform import Transform, compile, numbered, reversed_import
 from broker.trie import Trie
 
-__all__ = ["MAX_AWAITED", "MAX_DEPTH", "Carrier", "Crossing", "Passage", "ReplyHome", "link_up"]
+if TYPE_CHECKING:
+    from broker.msgtrace import Trail
+
+__all__ = [
+    "MAX_AWAITED",
+    "MAX_DEPTH",
+    "TRACE_DISABLED",
+    "Carrier",
+    "Crossing",
+    "Passage",
+    "ReplyHome",
+    "export_for",
+    "link_up",
+]
 
 MAX_DEPTH = 8
 
@@ -54,13 +70,18 @@ MAX_AWAITED = 65536
 
 REQUEST_INFO = b"Nats-Request-Info: "
 
+#: What is put into a message that must not be traced from here on.
+TRACE_DISABLED = b"Nats-Trace-Dest: trace disabled\r\n"
+
 _REPLIES = b"_R_."
 _LETTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A message on its way: what, from whom, where it is and where it was published, and when."""
+    """A message on its way: what, from whom, where it is and where it was published, and when; and
+    who is told of it.
+    """
 
     publish: Publish
     link: Link | None
@@ -68,6 +89,7 @@ class Passage:
     origin: Account
     now: float
     depth: int = 0
+    trace: Trail | None = None
 
 
 class Carrier(Protocol):
@@ -106,14 +128,17 @@ class Crossing(ABC):
         """Let the message over; returns how many took it there."""
 
 
-class Mapped(Crossing):
-    """Stands under the source of a mapping, so that its subjects ask."""
+class Asks(Crossing):
+    """Lets nothing over; stands where messages have to be looked at one by one."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     def __str__(self) -> str:
-        return "a mapping chooses anew for each message"
+        return self._why
 
     def meet(self, passage: Passage, carrier: Carrier) -> int:
-        """Nothing: the mapping was applied before."""
+        """Nothing: what there was to look at was looked at before."""
         return 0
 
 
@@ -135,6 +160,8 @@ class Overhear(Crossing):
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """The tap will hear it."""
         publish = passage.publish
+        if _only_traced(passage):
+            return 1
         message = Message(
             publish.subject,
             publish.reply,
@@ -150,9 +177,10 @@ class Overhear(Crossing):
 class StreamOut(Crossing):
     """A stream that `importer` imports; stands in the exporter's account."""
 
-    def __init__(self, importer: Account, transform: Transform) -> None:
+    def __init__(self, importer: Account, transform: Transform, allow_trace: bool = False) -> None:
         self.importer = importer
         self.transform = transform
+        self.allow_trace = allow_trace
 
     def __str__(self) -> str:
         there = _text(self.transform.destination)
@@ -167,7 +195,9 @@ class StreamOut(Crossing):
         """The importer's links hear it under their name for it."""
         subject = self.transform.apply(passage.publish.subject, carrier.rng)
         publish = renamed(passage.publish, subject)
-        return carrier.hand_out(replace(passage, publish=publish, account=self.importer))
+        trace = passage.trace and passage.trace.through(subject, self.allow_trace)
+        onward = replace(passage, publish=publish, account=self.importer, trace=trace)
+        return carrier.hand_out(onward)
 
 
 class ServiceIn(Crossing):
@@ -200,8 +230,8 @@ class ServiceIn(Crossing):
         subject = self.exporter.mapper.map(subject, carrier.rng)
         request = with_header(publish, subject, reply, self._info(passage, carrier))
         onward = replace(passage, publish=request, account=self.exporter, depth=passage.depth + 1)
-        taken = carrier.carry_on(onward)
-        if reply and not taken:
+        taken = _beyond(passage, onward, carrier, told=self.export.allow_trace)
+        if reply and (not taken or _only_traced(passage)):
             home.forget(reply)
         return taken
 
@@ -285,7 +315,25 @@ class ReplyHome(Crossing):
             reply = wait.account.home.expect(back, now, carrier.rng)
         answer = renamed(publish, wait.reply, reply)
         onward = replace(passage, publish=answer, account=wait.account, depth=passage.depth + 1)
-        return carrier.carry_on(onward)
+        return _beyond(passage, onward, carrier, told=False)
+
+
+def _only_traced(passage: Passage) -> bool:
+    return passage.trace is not None and passage.trace.journey.only
+
+
+def _beyond(passage: Passage, onward: Passage, carrier: Carrier, *, told: bool) -> int:
+    """Carry on in another account; unless `told`, whoever traces learns no more from there."""
+    trace, publish = passage.trace, onward.publish
+    if trace is not None:
+        there = publish.subject
+        trace.journey.into_service(onward.account, passage.publish.subject, there)
+        if not told and trace.journey.only:
+            return 0
+        # The service may pass on the headers that it got, to whom that destination means nothing.
+        publish = with_header(publish, there, publish.reply, TRACE_DISABLED)
+        onward = replace(onward, publish=publish, trace=trace if told else None)
+    return carrier.carry_on(onward)
 
 
 def _text(subject: bytes) -> str:
@@ -337,6 +385,10 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
         account.home = account.home or ReplyHome()
         for source in account.mapper.sources:
             account.crossings.insert(source, _MAPPED)
+        if account.trace_destination:
+            account.crossings.insert(b">", _TRACED)
+        if account.keeps(EVENTS):
+            account.crossings.insert(EVENTS + b">", _KEPT)
         for tap in account.taps:
             account.crossings.insert(tap.filter, Overhear(tap))
     for account in accounts.values():
@@ -353,7 +405,9 @@ def link_up(accounts: Mapping[str, Account]) -> list[str]:
     return complaints
 
 
-_MAPPED = Mapped()
+_MAPPED = Asks("a mapping chooses anew for each message")
+_KEPT = Asks("only the broker itself publishes here")
+_TRACED = Asks("messages with a traceparent header may be traced")
 
 
 def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -> None:
@@ -366,7 +420,8 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
             wanted.prefix.rstrip(b".") + b"." + wanted.subject if wanted.prefix else wanted.to
         )
         transform = compile(wanted.subject, numbered(template or wanted.subject))
-        exporter.crossings.insert(wanted.subject, StreamOut(account, transform))
+        stream = StreamOut(account, transform, wanted.allow_trace)
+        exporter.crossings.insert(wanted.subject, stream)
         return
     source, destination = reversed_import(wanted.subject, wanted.to or wanted.subject)
     if _leads_to(accounts, exporter, wanted.subject, account, source):
@@ -380,12 +435,32 @@ def _import(accounts: Mapping[str, Account], account: Account, wanted: Import) -
 
 
 def _export(exporter: Account, account: Account, wanted: Import) -> Export:
-    for export in exporter.block.exports if exporter.block else ():
-        fits = export.service == wanted.service and covers(export.subject, wanted.subject)
-        if fits and (export.accounts is None or account.name in export.accounts):
+    exports = exporter.block.exports if exporter.block else ()
+    export = export_for(exports, wanted)
+    if export is None or not _is_open(export, account.name, wanted):
+        kind = "service" if wanted.service else "stream"
+        raise ValueError(f"{kind} import not authorized")
+    return export
+
+
+def export_for(exports: Sequence[Export], wanted: Import) -> Export | None:
+    """The export that `wanted` is an import of: the one of its very subject, else the first that
+    covers it.  O(exports).
+    """
+    alike = [export for export in exports if export.service == wanted.service]
+    for export in alike:
+        if export.subject == wanted.subject:
             return export
-    kind = "service" if wanted.service else "stream"
-    raise ValueError(f"{kind} import not authorized")
+    return next((export for export in alike if covers(export.subject, wanted.subject)), None)
+
+
+def _is_open(export: Export, importer: str, wanted: Import) -> bool:
+    if export.position:
+        tokens = wanted.subject.split(b".")
+        return export.position <= len(tokens) and tokens[export.position - 1] == importer.encode()
+    if export.token:
+        return wanted.activated
+    return export.accounts is None or importer in export.accounts
 
 
 def _leads_to(

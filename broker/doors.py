@@ -91,6 +91,11 @@ class Doors:
         return None if self._monitor is None else self._monitor.port
 
     @property
+    def websocket_port(self) -> int | None:
+        """The port of the door for WebSockets, or None if there is no such door."""
+        return None if self._websocket is None else self._websocket.port
+
+    @property
     def urls(self) -> Mapping[str, Sequence[str]]:
         """Where they are, by kind: ``nats``, ``monitoring``, ``websocket``."""
         return self._urls

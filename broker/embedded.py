@@ -87,6 +87,7 @@ class Broker:
             if value is not None:
                 settings[name] = value
         self.options = _read(config, settings)
+        self._file = None if config is None else partial(_read, config, settings)
         self._make_authenticator: Callable[[Options], Authenticator] = make_authenticator
         if auth is not None:
             self._make_authenticator = partial(make_authenticator, hook=auth, blocks=auth_blocks)
@@ -135,6 +136,8 @@ class Broker:
             raise RuntimeError("this broker runs already; stop it first")
         reactor = self._lent or Reactor(backend=self.options.backend)
         server = Server(reactor, self.options, self._make_authenticator)
+        if self._file is not None:
+            server.reread = self._reread
         try:
             self.on_start(server)
             server.start()
@@ -189,6 +192,13 @@ class Broker:
         lines = self._ask(lambda: server.reload(new))
         self.options = new
         return lines
+
+    def _reread(self) -> None:
+        """Go on with what the file says now, because the system account asks for it."""
+        if self._file is not None:
+            new = self._file()
+            self._running().reload(new)
+            self.options = new
 
     def lame_duck(self, done: Callable[[], object] | None = None) -> None:
         """Let no more clients in, tell those that are there, and send them away little by little.

@@ -25,6 +25,7 @@ from enum import Enum
 
 __all__ = [
     "ACCOUNT_CONNECTIONS_EXCEEDED",
+    "ACCOUNT_EXPIRED",
     "AUTHENTICATION_TIMEOUT",
     "AUTHORIZATION_VIOLATION",
     "BAD_ARGUMENTS",
@@ -40,6 +41,7 @@ __all__ = [
     "SUBSCRIPTIONS_EXCEEDED",
     "UNKNOWN_OPERATION",
     "USER_EXPIRED",
+    "USER_REVOKED",
     "Closed",
     "ProtocolError",
     "WireError",
@@ -74,6 +76,7 @@ class Closed(Enum):
     MAX_SUBSCRIPTIONS = "Maximum Subscriptions Exceeded"
     SERVER_SHUTDOWN = "Server Shutdown"
     AUTHENTICATION_EXPIRED = "Authentication Expired"
+    REVOCATION = "Credentials Revoked"
     NO_RESPONDERS_NEEDS_HEADERS = "No Responders Requires Headers"
     KICKED = "Kicked"
     DUPLICATE_ROUTE = "Duplicate Route"
@@ -106,6 +109,8 @@ UNKNOWN_OPERATION = WireError(b"Unknown Protocol Operation", Closed.PROTOCOL_VIO
 AUTHORIZATION_VIOLATION = WireError(b"Authorization Violation", Closed.AUTHENTICATION_FAILURE)
 AUTHENTICATION_TIMEOUT = WireError(b"Authentication Timeout", Closed.AUTHENTICATION_TIMEOUT)
 USER_EXPIRED = WireError(b"User Authentication Expired", Closed.AUTHENTICATION_EXPIRED)
+ACCOUNT_EXPIRED = WireError(b"Account Authentication Expired", Closed.AUTHENTICATION_EXPIRED)
+USER_REVOKED = WireError(b"User Authentication Revoked", Closed.REVOCATION)
 PAYLOAD_EXCEEDED = WireError(b"Maximum Payload Violation", Closed.MAX_PAYLOAD)
 CONTROL_LINE_EXCEEDED = WireError(b"maximum control line exceeded", Closed.MAX_CONTROL_LINE)
 CONNECTIONS_EXCEEDED = WireError(b"maximum connections exceeded", Closed.MAX_CONNECTIONS)

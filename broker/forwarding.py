@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
@@ -34,10 +34,13 @@ from broker.crossing import Crossing, Passage, renamed
 from broker.errors import WireError, publish_violation
 from broker.flow import Delivery, Flow, Pick
 from broker.link import Link
+from broker.msgtrace import Journey, Tracer, Trail
 from broker.ops import Publish
+from broker.permissions import PublishGate
 from broker.plane import DataPlane
 from broker.remotes import RemoteSubscription
 from broker.replies import Replies
+from broker.reserved import SYSTEM
 from broker.scope import Kind
 from broker.taps import Message, Tap
 from broker.trie import join_patterns
@@ -71,6 +74,8 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
     left_out: list[Subscription] = []
     ask = False
     for one in found.values:
+        if one.link.deaf:
+            continue  # it is gone, or about to go
         remote = one if isinstance(one, RemoteSubscription) else None
         if remote and not zone.scope.admits(remote.link.kind, remote.origin):
             continue
@@ -97,11 +102,11 @@ def work_out(zone: Zone, subject: bytes) -> Outcome:
         else:
             plain.append(one)
     crossings: list[Crossing] = []
-    for trie in (account.crossings, account.everywhere):
-        if trie:
-            met = trie.resolve(subject)
-            patterns.add(met.pattern)
-            crossings += met.values
+    for met in account.met(subject):
+        patterns.add(met.pattern)
+        crossings += met.values
+    if subject.startswith(SYSTEM):
+        patterns.add(b"")  # no flow is ever looked up for it
     if zone.gate is not None:
         allowed, pattern = zone.gate.look(subject)
         patterns.add(pattern if allowed else b"")  # who has no flow is judged each time
@@ -149,6 +154,7 @@ class Forwarding:
     def __init__(self, board: Board, plane: DataPlane, rng: Random) -> None:
         self.rng = rng
         self.replies = Replies()
+        self.tracer = Tracer(rng)
         self.published = self.unheard = self.lost = 0
         self._board = board
         self._plane = plane
@@ -159,35 +165,55 @@ class Forwarding:
 
     # --- from clients
 
-    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+    def judge(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> Publish | WireError:
         """The message as it may be forwarded, or what is wrong with it."""
         zone = self._board.place(link)
-        subject, mapper = publish.subject, zone.account.mapper
-        if mapper:
-            subject = mapper.map(subject, self.rng)
-            if subject != publish.subject:
-                publish = renamed(publish, subject)
-        if (
-            zone.gate is not None
-            and not zone.gate.look(subject)[0]
-            and not self.replies.use(link, subject, now)
-        ):
+        published = publish.subject
+        publish = self._mapped(zone.account, publish)
+        subject = publish.subject
+        if journey is not None and subject != published:
+            journey.mapped(subject)
+        allowed = zone.gate is None or zone.gate.look(subject)[0]
+        if zone.account.keeps(subject) or not (allowed or self.replies.use(link, subject, now)):
             return publish_violation(subject)
         return publish
 
-    def forward(self, link: Link, publish: Publish, now: float) -> None:
-        """Deliver what was judged."""
+    def judge_absent(
+        self, account: Account, gate: PublishGate | None, publish: Publish
+    ) -> Publish | WireError:
+        """The same for somebody who is not there to answer requests."""
+        publish = self._mapped(account, publish)
+        subject = publish.subject
+        if account.keeps(subject) or not (gate is None or gate.look(subject)[0]):
+            return publish_violation(subject)
+        return publish
+
+    def _mapped(self, account: Account, publish: Publish) -> Publish:
+        if not account.mapper:
+            return publish
+        subject = account.mapper.map(publish.subject, self.rng)
+        return publish if subject == publish.subject else renamed(publish, subject)
+
+    def forward(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> None:
+        """Deliver what was judged, or only tell what would happen, and report it."""
         self.published += 1
         self._now = now
         zone = self._board.place(link)
         flow = self._board.flow(zone, publish.subject)
-        if flow.ask:
-            account = zone.account
-            delivered = self._deliver(flow, Passage(publish, link, account, account, now))
+        if flow.ask or journey is not None:
+            account, trace = zone.account, Trail(journey) if journey else None
+            passage = Passage(publish, link, account, account, now, trace=trace)
+            delivered = self._deliver(flow, passage)
         else:
             delivered = self._plane.deliver(link, publish, flow)
         if not delivered and publish.reply and link.no_responders:
             self._answer_unheard(link, zone.account, publish)
+        if journey is not None:
+            self.report(journey)
         if self._calls:
             self.settle()
 
@@ -212,6 +238,10 @@ class Forwarding:
                 return
 
     # --- from ourselves
+
+    def report(self, journey: Journey) -> None:
+        """Publish what became of a message."""
+        self.emit(journey.account, journey.report())
 
     def emit(self, account: Account, publish: Publish) -> int:
         """Publish within `account` without a link; from within a tap it waits, and counts 0."""
@@ -247,7 +277,7 @@ class Forwarding:
 
     def carry_on(self, passage: Passage) -> int:
         """See `Carrier.carry_on`."""
-        if passage.account.gone:
+        if _is_closed_to(passage):
             return 0
         flow = self._board.flow(passage.account.inner, passage.publish.subject)
         return self._deliver(flow, passage)
@@ -255,7 +285,7 @@ class Forwarding:
     def hand_out(self, passage: Passage) -> int:
         """See `Carrier.hand_out`."""
         account = passage.account
-        if account.gone:
+        if _is_closed_to(passage):
             return 0
         near = self._board.peering.near(account)
         return self._follow(self._board.flow(near, passage.publish.subject), passage)
@@ -282,6 +312,8 @@ class Forwarding:
 
     def _follow(self, flow: Flow[Link], passage: Passage) -> int:
         """Deliver by a flow, and do what limits and permissions to answer ask for."""
+        if passage.trace is not None:
+            return self._follow_and_tell(flow, passage, passage.trace)
         if not flow.ask:
             return self._plane.deliver(passage.link, passage.publish, flow)
         reply = passage.publish.reply
@@ -294,6 +326,23 @@ class Forwarding:
             if 0 < delivery.limit <= delivery.msgs:
                 self._board.end(_ours(delivery))
         return taken
+
+    def _follow_and_tell(self, flow: Flow[Link], passage: Passage, trace: Trail) -> int:
+        account, source = passage.account, passage.link
+        trace.withhold(work_out(account.inner, passage.publish.subject).withheld)
+        if trace.journey.only:
+            return trace.pretend(flow, source)
+        before = {delivery: delivery.msgs for delivery in flow.deliveries()}
+        taken = self._follow(flow, replace(passage, trace=None))
+        trace.record(flow, before, source)
+        return taken
+
+
+def _is_closed_to(passage: Passage) -> bool:
+    """Whether the account is no more, or what came over would pass for the broker's own word."""
+    account = passage.account
+    foreign = account is not passage.origin
+    return account.gone or (foreign and account.keeps(passage.publish.subject))
 
 
 def _answerers(flow: Flow[Link]) -> list[tuple[Subscription, int]]:

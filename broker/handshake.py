@@ -13,12 +13,20 @@ records, safe in any thread; each costs O(length of the text).
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from broker.errors import BAD_ARGUMENTS, ProtocolError
+from broker.errors import (
+    AUTHORIZATION_VIOLATION,
+    BAD_ARGUMENTS,
+    BAD_CLIENT_PROTOCOL,
+    NO_RESPONDERS_NEEDS_HEADERS,
+    ProtocolError,
+    WireError,
+)
 
 __all__ = [
     "COMPATIBLE_VERSION",
@@ -27,6 +35,7 @@ __all__ = [
     "advertised",
     "check_info",
     "make_nonce",
+    "misfit",
     "parse_connect",
 ]
 
@@ -130,6 +139,7 @@ class ConnectOptions:
     echo: bool = True
     headers: bool = False
     no_responders: bool = False
+    will: object = dataclasses.field(default=None, hash=False)  # see `broker.wills`
 
 
 def make_nonce() -> str:
@@ -203,6 +213,7 @@ _CONNECT_FIELDS: Mapping[str, tuple[str, Check]] = {
     "echo": ("echo", is_flag),
     "headers": ("headers", is_flag),
     "no_responders": ("no_responders", is_flag),
+    "will": ("will", lambda value: True),  # judged where somebody heeds it
 }
 
 _INFO_FIELDS: Mapping[str, tuple[str, Check]] = {
@@ -268,7 +279,27 @@ def parse_connect(text: bytes, earlier: ConnectOptions) -> ConnectOptions:
     Raises ProtocolError for what is no JSON object or has a field of the wrong type.
     """
     found = decode(text, _CONNECT_FIELDS, "CONNECT")
+    if "will" in found:
+        found["will"] = _plain(found["will"])
     return replace(earlier, **found)  # type: ignore[arg-type]  # checked field by field above
+
+
+def _plain(value: object, depth: int = 2) -> object:
+    """Objects as dictionaries, in the outer levels: nobody looks for any further in."""
+    if depth and isinstance(value, JsonObject):
+        return {name: _plain(item, depth - 1) for name, item in value}
+    return value
+
+
+def misfit(options: ConnectOptions) -> WireError | None:
+    """What is wrong with a CONNECT besides its credentials, in nats-server's order."""
+    if options.account or options.new_account:
+        return AUTHORIZATION_VIOLATION
+    if options.protocol not in (0, 1):
+        return BAD_CLIENT_PROTOCOL
+    if options.no_responders and not options.headers:
+        return NO_RESPONDERS_NEEDS_HEADERS
+    return None
 
 
 def check_info(text: bytes) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from broker.blocks import DEFAULT_ACCOUNT, IngressLimit
-from broker.errors import WireError
+from broker.errors import USER_EXPIRED, WireError
 from broker.handshake import ConnectOptions
 from broker.permissions import FREE, Permissions
 
@@ -48,9 +48,12 @@ class Credentials:
 class Identity:
     """Who a client is and what it may do.
 
-    ``expires`` is when it must be gone, in seconds since the epoch (None: never). ``shown`` is its
-    user as the monitoring pages may show it, and so never a secret, not even a token. Limits that
-    are 0 or None leave those of the server in force.
+    ``expires`` is when it must be gone, in seconds since the epoch (None: never), and ``farewell``
+    what it is told then. ``shown`` is its user as the monitoring pages may show it, and so never a
+    secret, not even a token. Limits that are 0 or None leave those of the server in force;
+    ``max_subscriptions`` below 0 allows none at all. ``issuer``, ``title``, ``tags`` and
+    ``account_name`` are what JWTs say further: who signed it, what the user is called, its labels,
+    what the account is called. The monitoring pages show them.
     """
 
     account: str = DEFAULT_ACCOUNT
@@ -61,6 +64,11 @@ class Identity:
     ingress: IngressLimit | None = None
     max_subscriptions: int = 0
     max_payload: int = 0
+    farewell: WireError = USER_EXPIRED
+    issuer: str = ""
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    account_name: str = ""
 
 
 #: An identity, or how the client is refused.

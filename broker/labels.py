@@ -4,8 +4,8 @@ The idea: functions of a connection that change nothing, kept apart from it so t
 `broker.connection` is only about what happens. The words are nats-server's, since people and tools
 search logs for them.
 
-Neighbours: `broker.connection` and `broker.cluster`. Loop thread only; each costs O(length of its
-text), `record` O(subscriptions) with their list.
+Neighbours: `broker.connection`, `broker.server`, `broker.cluster`. Loop thread only; each costs
+O(length of its text), `record` O(subscriptions) with their list.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from broker.auth import accused, label_of
+from broker.auth import REDACTED, accused, label_of
+from broker.codec import count_messages
 from broker.errors import Closed
+from broker.gotime import nanoseconds, timestamp
 from broker.handshake import ConnectOptions
-from broker.identity import Credentials
+from broker.identity import Credentials, Identity
 from broker.snapshots import ConnectionInfo, SubscriptionInfo
 from broker.switchboard import Subscription
 from broker.tlscontext import described, names, peers
@@ -25,7 +27,7 @@ from broker.tlscontext import described, names, peers
 if TYPE_CHECKING:
     from broker.connection import Connection
 
-__all__ = ["credentials", "explained", "label", "record", "told"]
+__all__ = ["credentials", "explained", "introduction", "label", "record", "told", "undelivered"]
 
 #: How the monitor calls the kinds of connections.
 _TYPES = {"STANDARD": "nats", "WEBSOCKET": "websocket"}
@@ -68,8 +70,9 @@ def explained(connection: Connection, reason: Closed) -> tuple[int, str] | None:
         waiting = f"with {connection.stream.pending} total bytes"
         return logging.INFO, f"Slow Consumer Detected: {limit} {waiting}."
     if failure is not None:
-        return logging.ERROR, str(failure)
-    if reason is Closed.SERVER_SHUTDOWN:
+        name, detail = (failure.error.text or b"").decode(), str(failure)
+        return logging.ERROR, f"{name}: {detail}" if name and name != detail else detail
+    if reason in (Closed.SERVER_SHUTDOWN, Closed.KICKED):
         return None
     return logging.ERROR, reason.value
 
@@ -86,6 +89,27 @@ def credentials(connection: Connection) -> Credentials:
     )
 
 
+def introduction(info: ConnectionInfo, server: str, share: bool) -> dict[str, object]:
+    """What a service in another account is told of who asks: more where the asker shares it."""
+    told: dict[str, object] = {"rtt": nanoseconds(info.rtt)}
+    if share:
+        told |= {
+            "start": timestamp(info.start),
+            "host": info.ip,
+            "id": info.cid,
+            "user": info.user,
+            "server": server,
+            "kind": info.kind,
+            "client_type": info.type,
+        }
+    return told
+
+
+def _claimed(options: ConnectOptions) -> str:
+    """Who a client says it is, without a secret; empty if it does not say."""
+    return options.nkey or options.user or (options.auth_token and REDACTED)
+
+
 def record(
     connection: Connection,
     count: int,
@@ -97,6 +121,7 @@ def record(
     session, link, stream = connection.session, connection.link, connection.stream
     tls = stream.tls
     version, cipher = described(tls.object) if tls is not None and tls.secure else ("", "")
+    identity = session.identity or Identity(account="", shown=_claimed(session.options))
     return ConnectionInfo(
         cid=connection.cid,
         ip=connection.ip,
@@ -113,8 +138,11 @@ def record(
         name=session.options.name,
         lang=session.options.lang,
         version=session.options.version,
-        user="" if session.identity is None else session.identity.shown,
-        account="" if session.identity is None else session.identity.account,
+        user=identity.shown,
+        account=identity.account,
+        jwt_issuer=identity.issuer,
+        tags=identity.tags,
+        account_name=identity.account_name,
         nkey=session.options.nkey,
         subscription_list=tuple(map(told, listed)),
         type=_TYPES[connection.kind],
@@ -123,6 +151,19 @@ def record(
         tls_peer=peers(tls.object) if version and tls is not None else (),
         **ending,
     )
+
+
+def undelivered(connection: Connection, queued: bytes) -> int:
+    """How many messages a client does not get, of which `queued` has left its link for nowhere.
+
+    Exact but for what the stream holds: there, nobody knows any more where a message ends, and it
+    is taken to hold messages of the average size.
+    """
+    link, stats = connection.link, connection.stream.stats()
+    waiting = count_messages(queued)
+    held = connection.stream.pending
+    share = held / (stats.bytes_out + held) if held else 0.0
+    return link.dropped + waiting + round((link.out_msgs - waiting) * share)
 
 
 def told(subscription: Subscription) -> SubscriptionInfo:

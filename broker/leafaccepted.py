@@ -71,12 +71,22 @@ class AcceptedLeaf(LeafSession):
             isolated=isolated,
         )
         self._connect_wire = wire
-        self._admission = Admission(authenticator, wire, doorman, ip)
+        self._admission = Admission(
+            self.link,
+            ip,
+            plane=plane,
+            switchboard=switchboard,
+            authenticator=authenticator,
+            limits=limits,
+            wire=wire,
+            doorman=doorman,
+        )
+        self._farewell = errors.USER_EXPIRED
         self._told = PeerConnect()
 
     def on_expiry_timer(self) -> None:
         """Ends the link of a leaf whose credentials were good until now."""
-        self._report(errors.USER_EXPIRED)
+        self._report(self._farewell)
 
     def _begin(self, now: float) -> None:
         info = dataclasses.replace(
@@ -148,11 +158,13 @@ class AcceptedLeaf(LeafSession):
         except ValueError as error:
             self._report(errors.AUTHORIZATION_VIOLATION, f"permissions make no sense: {error}")
             return
-        expires = self._admission.expires_in(identity)
-        if expires is not None and expires <= 0:
-            self._report(errors.USER_EXPIRED)
-            return
-        self._connect_wire.set_expiry_timer(expires)
+        if identity.expires is not None:
+            left = identity.expires - self._connect_wire.credentials().wall
+            if left <= 0:
+                self._report(identity.farewell)
+                return
+            self._farewell = identity.farewell
+            self._connect_wire.set_expiry_timer(left)
         self.account = identity.account
         self.remote_name = told.name
         self.remote_account = told.remote_account

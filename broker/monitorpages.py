@@ -11,8 +11,8 @@ Invariants: a page is made within one call on the loop's thread, so it shows one
 of the visitor is answered by 400 with nats-server's words, a mistake of ours by 500 and a log
 entry. With a base path, nothing is served outside it.
 
-Neighbours: `broker.monitor` speaks HTTP and calls `Pages.answer`; `broker.server` is the `Source`.
-Loop thread only.
+Neighbours: `broker.monitor` speaks HTTP and calls `Pages.answer`; `broker.sysdesk` takes the data
+of a page, as a `sheet`; `broker.server` is the `Source`. Loop thread only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from importlib.resources import files
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -30,6 +29,7 @@ from broker.accountz import accountz, accstatz
 from broker.blocks import DEFAULT_ACCOUNT
 from broker.config import Options
 from broker.connz import ConnzQuery, Row, connz
+from broker.dashboard import dashboard
 from broker.flowz import FlowzQuery, flowz
 from broker.leafz import LeafInfo, leafz
 from broker.logs import logger
@@ -126,13 +126,18 @@ class Source(Protocol):
 
 
 class Page:
-    """One answer before it becomes HTTP: status, content type, body."""
+    """One answer before it becomes HTTP: status, content type, body; and of what is HTML, the
+    security policy, which allows nothing unless the page needs it.
+    """
 
-    __slots__ = ("body", "content_type", "status")
+    __slots__ = ("body", "content_type", "policy", "status")
 
-    def __init__(self, status: int, content_type: str, body: str) -> None:
+    def __init__(
+        self, status: int, content_type: str, body: str, policy: str = "default-src 'none'"
+    ) -> None:
         self.status = status
         self.content_type = content_type
+        self.policy = policy
         self.body = body.encode("utf-8", "replace")
 
 
@@ -153,6 +158,11 @@ class Pages:
         self._cpu = CpuMeter()
         self._table: dict[str, Callable[[_Parameters], Page]] = {
             "/": self._index,
+            "/healthz": self._healthz,
+            "/dashboard": self._dashboard,
+            "/metrics": self._metrics,
+        }
+        self._sheets: dict[str, Callable[[_Parameters], dict[str, Any]]] = {
             "/varz": self._varz,
             "/connz": self._connz,
             "/accountz": self._accountz,
@@ -162,13 +172,21 @@ class Pages:
             "/leafz": self._leafz,
             "/gatewayz": self._gatewayz,
             "/jsz": self._jsz,
-            "/healthz": self._healthz,
-            "/dashboard": self._dashboard,
-            "/metrics": self._metrics,
             "/flowz": self._flowz,
             "/trace": self._trace,
             "/topicsz": self._topicsz,
         }
+
+    def sheet(self, name: str, parameters: _Parameters) -> dict[str, Any]:
+        """The data of a page of JSON, by its path, without counting a visit.
+
+        Raises QueryError for parameters that are unusable, KeyError for a page that is no JSON.
+        """
+        return self._sheets[name](parameters)
+
+    def usage(self) -> ProcessUsage:
+        """What the process costs; its share of a core is that since somebody last asked."""
+        return ProcessUsage(resident_bytes(), self._cpu.percent(), os.cpu_count() or 1)
 
     def answer(self, target: str) -> Page:
         """The answer to a request for a path with an optional query string."""
@@ -176,11 +194,12 @@ class Pages:
         name = self._name(path)
         name = _ALIASES.get(name, name)
         make = self._table.get(name)
-        if make is None:
+        if make is None and name not in self._sheets:
             return Page(404, TEXT, "404 page not found\n")
         self._requests[name] += 1
         try:
-            return make(_parameters(query))
+            parameters = _parameters(query)
+            return _json(self.sheet(name, parameters)) if make is None else make(parameters)
         except QueryError as error:
             return Page(400, TEXT, str(error))
         except Exception:
@@ -204,46 +223,46 @@ class Pages:
         links = "\n".join(f'<li><a href="{here}/{path}">{title}</a></li>' for title, path in _LINKS)
         return Page(200, HTML, _INDEX.format(links=links))
 
-    def _varz(self, parameters: _Parameters) -> Page:
+    def _varz(self, parameters: _Parameters) -> dict[str, Any]:
         source = self._source
-        return _json(varz(source.stats(), source.options, self._requests, self._usage()))
+        return varz(source.stats(), source.options, self._requests, self.usage())
 
-    def _connz(self, parameters: _Parameters) -> Page:
+    def _connz(self, parameters: _Parameters) -> dict[str, Any]:
         query = ConnzQuery.read(parameters)
         source = self._source
-        return _json(connz(query, source.stats(), source.opened(), source.closed()))
+        return connz(query, source.stats(), source.opened(), source.closed())
 
-    def _accountz(self, parameters: _Parameters) -> Page:
+    def _accountz(self, parameters: _Parameters) -> dict[str, Any]:
         source = self._source
         system = source.options.system_account
         account = parameters.get("acc", "")
-        return _json(accountz(account, source.stats(), source.accounts(), system))
+        return accountz(account, source.stats(), source.accounts(), system)
 
-    def _accstatz(self, parameters: _Parameters) -> Page:
+    def _accstatz(self, parameters: _Parameters) -> dict[str, Any]:
         unused = queries.boolean(parameters, "unused")
-        return _json(accstatz(unused, self._source.stats(), self._source.accounts()))
+        return accstatz(unused, self._source.stats(), self._source.accounts())
 
-    def _subsz(self, parameters: _Parameters) -> Page:
+    def _subsz(self, parameters: _Parameters) -> dict[str, Any]:
         query = SubszQuery.read(parameters)
         source, plane = self._source, self._source.plane
         routing = Routing(source.switchboard.stats(), plane.stats(), plane.flows, source.zones())
-        return _json(subsz(query, source.stats(), routing, source.opened()))
+        return subsz(query, source.stats(), routing, source.opened())
 
-    def _routez(self, parameters: _Parameters) -> Page:
+    def _routez(self, parameters: _Parameters) -> dict[str, Any]:
         query = RoutezQuery.read(parameters)
-        return _json(routez(query, self._source.stats(), self._source.routes()))
+        return routez(query, self._source.stats(), self._source.routes())
 
-    def _leafz(self, parameters: _Parameters) -> Page:
+    def _leafz(self, parameters: _Parameters) -> dict[str, Any]:
         subjects = queries.boolean(parameters, "subs")
         source, account = self._source, parameters.get("acc", "")
-        return _json(leafz(source.stats(), source.leafs(), account, subjects=subjects))
+        return leafz(source.stats(), source.leafs(), account, subjects=subjects)
 
-    def _gatewayz(self, parameters: _Parameters) -> Page:
+    def _gatewayz(self, parameters: _Parameters) -> dict[str, Any]:
         queries.boolean(parameters, "accs")
-        return _json(gatewayz(self._source.stats()))
+        return gatewayz(self._source.stats())
 
-    def _jsz(self, parameters: _Parameters) -> Page:
-        return _json(jsz(self._source.stats()))
+    def _jsz(self, parameters: _Parameters) -> dict[str, Any]:
+        return jsz(self._source.stats())
 
     def _healthz(self, parameters: _Parameters) -> Page:
         for switch in _HEALTH_SWITCHES:
@@ -253,14 +272,15 @@ class Pages:
     # --- our own ----------------------------------------------------------------------------------
 
     def _dashboard(self, parameters: _Parameters) -> Page:
-        return Page(200, HTML, (files("broker") / "pages" / "dashboard.html").read_text("utf-8"))
+        text, policy = dashboard()
+        return Page(200, HTML, text, policy)
 
     def _metrics(self, parameters: _Parameters) -> Page:
         source, plane = self._source, self._source.plane
         connections = source.opened() if queries.boolean(parameters, "connections") else ()
         scrape = Scrape(
             stats=source.stats(),
-            usage=self._usage(),
+            usage=self.usage(),
             cpu_seconds=cpu_seconds(),
             plane=plane.stats(),
             flows=plane.flows.stats(),
@@ -270,12 +290,12 @@ class Pages:
         )
         return Page(200, CONTENT_TYPE, exposition(scrape))
 
-    def _flowz(self, parameters: _Parameters) -> Page:
+    def _flowz(self, parameters: _Parameters) -> dict[str, Any]:
         query = FlowzQuery.read(parameters)
         source, flows = self._source, self._source.plane.flows
-        return _json(flowz(query, source.stats(), flows.stats(), flows, source.zones()))
+        return flowz(query, source.stats(), flows.stats(), flows, source.zones())
 
-    def _trace(self, parameters: _Parameters) -> Page:
+    def _trace(self, parameters: _Parameters) -> dict[str, Any]:
         subject = parameters.get("subject", "")
         account = parameters.get("acc", "") or DEFAULT_ACCOUNT
         if not subject or not is_literal(subject.encode()):
@@ -290,21 +310,18 @@ class Pages:
         names = {row.cid: row.info().name for row in self._source.opened() if row.cid in cids}
         if explanation.peers:
             names |= {route.rid: route.remote_name for route in self._source.routes()}
-        return _json(trace(explanation, self._source.stats(), names))
+        return trace(explanation, self._source.stats(), names)
 
-    def _topicsz(self, parameters: _Parameters) -> Page:
+    def _topicsz(self, parameters: _Parameters) -> dict[str, Any]:
         number = queries.limit(parameters)
         now = self._now()
         topics = self._source.topics
         if topics is None:
             topics = self._source.topics = Topics(now, self._stop_counting)
-        return _json(topicsz(topics, number, now, self._source.stats()))
+        return topicsz(topics, number, now, self._source.stats())
 
     def _stop_counting(self) -> None:
         self._source.topics = None
-
-    def _usage(self) -> ProcessUsage:
-        return ProcessUsage(resident_bytes(), self._cpu.percent(), os.cpu_count() or 1)
 
 
 def _parameters(query: str) -> dict[str, str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.handshake import ServerInfo
-from broker.hooks import Observer
+from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.plane import DataPlane
@@ -43,7 +44,8 @@ class Owner(Protocol):
     #: The certificates, where there is TLS; replaced as a whole by a reload.
     tls: ServerContext | None
     ingress: Meters
-    observer: Observer
+    complaints: Complaints
+    observer: Observers
     workers: Workers
     #: There only while somebody looks at what it counts.
     topics: Topics | None
@@ -51,7 +53,7 @@ class Owner(Protocol):
     def before_input(self) -> None:
         """Something is about to happen that may cause output."""
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
         """The session is over."""
 
     def gone(self, connection: Connection) -> None:

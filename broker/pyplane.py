@@ -35,8 +35,11 @@ WORK_BUDGET = 4096
 
 # Prefixes that go up to Python whatever the flow table says.  What they mean is the session's
 # business.
-ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.")
+ASK_SUBJECTS = (b"_GR_.", b"$GR.", b"$NRG.", b"$SYS.")
 ASK_REPLIES = (b"$JS.ACK.", b"_R_.", b"_GR_.", b"$GR.")
+
+# And the header with which a message asks to be traced.
+ASK_HEADER = b"Nats-Trace-Dest:"
 
 
 _DIALECTS = {
@@ -174,7 +177,9 @@ class PythonPlane(Output):
                 return Verdict.CONTROL
             link.in_msgs += 1
             link.in_bytes += len(op.payload)
-            if op.routing is None:
+            if op.header_size and op.payload.find(ASK_HEADER, 0, op.header_size) >= 0:
+                flow = None
+            elif op.routing is None:
                 flow = self._flow_for(link, op.subject, op.reply)
             else:
                 flow = self._flow_from_peer(link, op.subject, op.routing)

@@ -7,7 +7,8 @@ stops a broker that runs.
 
 What new settings mean to those who are connected: limits hold for them at once. If who may come in
 has changed, each is judged again by what it said in its CONNECT; whoever would not be let in any
-more is told so and closed. If fewer connections are allowed than there are, the newest go.
+more is told so and closed. If fewer connections are allowed than there are, in all or in one
+account, the newest go.
 
 What is logged: a line for each setting that changed, without secrets. (nats-server lists users,
 accounts and TLS whether they changed or not; of these we list TLS only, as its certificates are
@@ -20,12 +21,13 @@ for it. Loop thread only; O(connections).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from broker import codec
-from broker.auth import accounts_of
+from broker.auth import accounts_of, issues_of
 from broker.config import Options
-from broker.errors import CONNECTIONS_EXCEEDED, Closed
+from broker.errors import ACCOUNT_CONNECTIONS_EXCEEDED, CONNECTIONS_EXCEEDED, Closed, WireError
 from broker.hook import Hook
 from broker.logs import logger
 
@@ -66,8 +68,8 @@ def apply(server: Server, new: Options) -> list[str]:
     changes = plan(old, new)
     if changes.refused:
         raise ReloadRefused("; ".join(changes.refused))
-    accounts = accounts_of(new)
     authenticator = server.make_authenticator(new)
+    accounts = accounts_of(new, authenticator, server.wall(server.reactor.now()))
     tls = websocket_tls = None
     if new.tls is not None:
         from broker.tlscontext import server_context
@@ -77,8 +79,9 @@ def apply(server: Server, new: Options) -> list[str]:
         from broker.tlscontext import server_context
 
         websocket_tls = server_context(new.websocket.tls)
-    if changes.of("accounts", "mappings", "jwt"):
+    if changes.of("accounts", "mappings", "jwt", "presence", "slow_consumer_notices"):
         server.switchboard.configure(accounts, new.mappings)
+        server.attend()
 
     server.options, server.authenticator = new, authenticator
     server.change_certificates(tls, websocket_tls)
@@ -92,6 +95,9 @@ def apply(server: Server, new: Options) -> list[str]:
     if changes.of("write_deadline"):
         server.set_write_deadline(new.write_deadline)
     server.census.keep(new.closed_ring)
+    server.renewal.look()
+    for issue in issues_of(new, authenticator):
+        logger.warning("%s", issue)
     _tell_sessions(server, again=changes.of(*_WHO) and not isinstance(authenticator, Hook))
     _send_surplus_away(server)
     lines = [change.line for change in changes.changes]
@@ -111,15 +117,18 @@ def _tell_sessions(server: Server, *, again: bool) -> None:
 
 
 def _send_surplus_away(server: Server) -> None:
-    most = server.options.max_connections
-    surplus = server.census.connections()[most:] if most else ()
+    most, census = server.options.max_connections, server.census
+    surplus = census.connections()[most:] if most else ()
     for connection in surplus:
-        _turn_out(server, connection)
+        _turn_out(server, connection, CONNECTIONS_EXCEEDED)
     if surplus:
         logger.info("Closed %d connections to fall within max_connections", len(surplus))
+    crowds = [account.surplus() for account in server.switchboard.accounts()]
+    for connection in filter(None, map(census.find, chain.from_iterable(crowds))):
+        _turn_out(server, connection, ACCOUNT_CONNECTIONS_EXCEEDED)
 
 
-def _turn_out(server: Server, connection: Connection) -> None:
+def _turn_out(server: Server, connection: Connection, error: WireError) -> None:
     server.before_input()
-    server.plane.send(connection.link, codec.err_line(CONNECTIONS_EXCEEDED))
-    connection.session.close(CONNECTIONS_EXCEEDED.closed or Closed.MAX_CONNECTIONS)
+    server.plane.send(connection.link, codec.err_line(error))
+    connection.session.close(error.closed or Closed.MAX_CONNECTIONS)

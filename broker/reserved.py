@@ -3,10 +3,15 @@
 The idea: nats-server keeps a few prefixes for what its parts say to one another, whoever a client
 is and whatever it may do.  Clients expect to be refused there in the same words.
 
+And one prefix is everybody's to publish to, but the broker itself listens there in every account:
+`SYSTEM`.  A message below it is looked at each time, and no flow holds for it; so the flows of all
+others need not know that anybody listens.
+
 Source: found by asking nats-server 2.15; the bare prefix is free where the table says so.
 
 Neighbours: the session asks for every publish that the data plane did not settle; the planes know
-the same prefixes, as those that they must not settle.  Pure functions, O(1).
+the same prefixes, as those that they must not settle; accounts and forwarding know the last.  Pure
+functions, O(1).
 """
 
 from __future__ import annotations
@@ -15,9 +20,15 @@ from broker import errors
 from broker.errors import WireError
 from broker.ops import Publish
 
-__all__ = ["QUEUE", "refusal"]
+__all__ = ["EVENTS", "QUEUE", "SYSTEM", "refusal"]
 
 QUEUE = b"_sys_"
+
+#: What is published below it asks the broker for something; see `broker.sysservice`.
+SYSTEM = b"$SYS."
+
+#: What begins like this comes from the broker alone, where an account has it tell of its clients.
+EVENTS = b"$EVENT."
 
 _SUBJECTS = ((b"_GR_.", True), (b"$GR.", True), (b"$NRG.", False))
 _REPLIES = ((b"$JS.ACK.", True), (b"_R_.", False), (b"_GR_.", True), (b"$GR.", True))

@@ -13,7 +13,7 @@ because a setting that is ignored is worse than one that is refused. A few do no
 what they ask for is always so; they are accepted (`Status.MOOT`).
 
 Names are nats-server's, and matched without regard to capitals, as there. Ours alone: ``ingress``,
-``backend``, ``first_ping``.
+``backend``, ``first_ping``, ``presence``, ``slow_consumer_notices``.
 
 Immutable, hence thread-safe. Looking up a block's keys is O(1) after the first time.
 """
@@ -89,6 +89,14 @@ _TOP: tuple[Line, ...] = (
     ("no_auth_user", Kind.TEXT, "no_auth_user", _ACT, "who a client without credentials is"),
     ("system_account system", Kind.TEXT, "system_account", _RESTART, "the account of $SYS"),
     ("mappings maps", Kind.OTHER, "mappings", _ACT, "which subjects become others"),
+    ("presence", Kind.SWITCH, "presence", _ACT, "tell clients who comes and goes (ours)"),
+    (
+        "slow_consumer_notices",
+        Kind.SWITCH,
+        "slow_consumer_notices",
+        _ACT,
+        "tell clients who was too slow (ours)",
+    ),
     (
         "operator operators roots root root_operators root_operator",
         Kind.TEXTS,
@@ -197,6 +205,25 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
         ("mappings maps", Kind.OTHER, "mappings", _ACT, "which subjects become others"),
         ("default_permissions", Kind.MAP, "default_permissions", _ACT, "of users without any"),
         ("limits", Kind.MAP, "", _ACT, "how much of everything"),
+        ("presence", Kind.SWITCH, "presence", _ACT, "tell clients who comes and goes (ours)"),
+        (
+            "slow_consumer_notices",
+            Kind.SWITCH,
+            "slow_consumer_notices",
+            _ACT,
+            "tell clients who was too slow (ours)",
+        ),
+        (
+            "msg_trace trace_dest",
+            Kind.OTHER,
+            "",
+            _ACT,
+            "where messages with a sampled traceparent are traced: a subject, or a map",
+        ),
+    ),
+    "msg_trace": (
+        ("dest", Kind.TEXT, "trace_destination", _ACT, "the subject to which it is reported"),
+        ("sampling", Kind.OTHER, "trace_sampling", _ACT, "of how many in a hundred, as in 40%"),
     ),
     "limits": (
         ("max_connections max_conn", Kind.LIMIT, "max_connections", _ACT, "of all its users"),
@@ -215,6 +242,7 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
             _ACT,
             "how long a service's answer is waited for",
         ),
+        ("allow_trace", Kind.SWITCH, "allow_trace", _ACT, "tell who traces who got a request"),
     ),
     "import": (
         ("stream", Kind.MAP, "", _ACT, "the account and subject of a stream"),
@@ -222,6 +250,7 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
         ("to", Kind.TEXT, "to", _ACT, "its subject here"),
         ("prefix", Kind.TEXT, "prefix", _ACT, "what is put before a stream's subject"),
         ("share", Kind.SWITCH, "share", _ACT, "tell the service who asks"),
+        ("allow_trace", Kind.SWITCH, "allow_trace", _ACT, "tell who traces who gets a stream"),
     ),
     "source": (
         ("account", Kind.TEXT, "account", _ACT, "who exports it"),
@@ -314,15 +343,12 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
     "account": (
         ("nkey", "an account that has a key comes by operator and resolver_preload"),
         ("jetstream", _NO_JETSTREAM),
-        ("msg_trace trace_dest", _NOT_YET),
     ),
     "limits": (("max_leafnodes max_leafs", _NO_LEAF),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),
-        ("allow_trace", _NOT_YET),
     ),
-    "import": (("allow_trace", _NOT_YET),),
     "target": (("cluster", _NOT_YET),),
     "tls": (
         ("insecure", "it is for connections that we make, as in the remotes of leafnodes"),
@@ -383,6 +409,7 @@ _RECORDS: dict[str, type] = {
     "leaf remote": RemoteBlock,
     "leaf tls": RemoteTls,
     "limits": AccountBlock,
+    "msg_trace": AccountBlock,
     "responses": Responses,
     "tls": TlsBlock,
     "websocket": WebsocketBlock,
@@ -412,7 +439,7 @@ def _default(key: Key) -> str:
     if record is None or not key.field or " " in key.field or key in _GIVEN:
         return ""
     found = next((f for f in dataclasses.fields(record) if f.name == key.field), None)
-    if found is None or found.default in (None, "", (), frozenset(), dataclasses.MISSING):
+    if found is None or found.default in (None, "", b"", (), frozenset(), dataclasses.MISSING):
         return ""
     value = found.default
     if isinstance(value, bool):

@@ -35,25 +35,29 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from broker import __version__, codec
+from broker import __version__, codec, wills
 from broker.accounts import Accounts
-from broker.auth import accounts_of, make_authenticator
+from broker.auth import accounts_of, issues_of, make_authenticator
 from broker.census import Census
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.connection import Connection
 from broker.doorman import Doorman
 from broker.doors import Doors
 from broker.errors import Closed
 from broker.flow import DEFAULT_CAPACITY, FlowTable
-from broker.gotime import timestamp
 from broker.handshake import ServerInfo, advertised
-from broker.hooks import Observer, Silent
+from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
+from broker.labels import introduction
 from broker.laggards import Laggards
 from broker.link import Link
 from broker.logs import logger
 from broker.plane import choose_plane
+from broker.renewal import Renewal
+from broker.reporter import Reporter
+from broker.reserved import EVENTS
 from broker.snapshots import (
     AccountInfo,
     BrokerStats,
@@ -62,6 +66,7 @@ from broker.snapshots import (
     RouteInfo,
 )
 from broker.switchboard import Switchboard
+from broker.sysservice import SystemService
 from broker.transport import Entrance
 from broker.workers import Workers
 from reactor import Reactor, Timer
@@ -96,11 +101,10 @@ class Server:
 
     One reactor may carry several servers. What cannot be served is refused by `Options` already.
     ``options``, ``info``, ``tls`` and ``authenticator`` are what new connections get; only
-    `broker.reloading` changes them. ``observer`` is told what happens to connections;
-    ``make_authenticator`` says who may come in by which options.
+    `broker.reloading` changes them. ``observer`` is told what happens to connections, and
+    tells all who were added to it; ``make_authenticator`` says who may come in by which options;
+    ``reread`` reads the configuration again and goes on with it, or raises.
     """
-
-    observer: Observer
 
     def __init__(
         self,
@@ -124,18 +128,27 @@ class Server:
             max_control_line=options.max_control_line,
             max_pending=options.max_pending,
         )
-        self.switchboard = Switchboard(self.plane, Accounts(accounts_of(options), options.mappings))
-        self.switchboard.describe = self._describe
+        self.census = Census(reactor, options.closed_ring)
         self.authenticator = make_authenticator(options)
+        accounts = accounts_of(options, self.authenticator, self.wall(reactor.now()))
+        self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
+        self.switchboard.describe = self._describe
+        self.switchboard.defer_by(reactor.call_soon)
+        self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None
         self.ingress = Meters(options.ingress)
         self.doorman = Doorman()
         self.workers = Workers(reactor)
-        self.observer = Silent()
-        self.census = Census(reactor, options.closed_ring)
+        self.complaints = Complaints(reactor)
+        self.observer = Observers()
+        self.reread: Callable[[], object] = _no_file
+        self._attentive = False
         self.cluster: Cluster | None = None
         self.info = self.make_info()
+        system = SystemService(self)
+        self.observer.add(system)
+        self.switchboard.tracer.witness = Reporter(self, system)
         if options.cluster is not None:
             from broker.cluster import Cluster  # most brokers stand alone
 
@@ -161,6 +174,7 @@ class Server:
         self._closed = False
         self._when_closed: list[Callable[[], object]] = []
         self._grace: Timer | None = None
+        self.attend()
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -175,6 +189,8 @@ class Server:
         options = self.options
         if options.config_file is not None:
             logger.info("Using configuration file: %s (%s)", options.config_file, options.digest)
+        for issue in issues_of(options, self.authenticator):
+            logger.warning("%s", issue)
         for complaint in self.switchboard.complaints:
             logger.error("%s", complaint)
 
@@ -202,6 +218,7 @@ class Server:
         except BaseException:
             self._doors.close()
             raise
+        self.renewal.look()
         logger.info("Server is ready")
 
     def make_info(self) -> ServerInfo:
@@ -225,6 +242,16 @@ class Server:
             cluster_dynamic=cluster is not None and cluster.roster.dynamic,
             connect_urls=() if cluster is None else cluster.all_urls(host, port),
         )
+
+    def attend(self) -> None:
+        """Tell clients of each other, if the present options want that anywhere. Idempotent."""
+        accounts = self.switchboard.accounts()
+        if self._attentive or not any(account.keeps(EVENTS) for account in accounts):
+            return
+        from broker.presence import Presence  # only where somebody wants it
+
+        self._attentive = True
+        self.observer.add(Presence(self))
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -250,11 +277,18 @@ class Server:
         if not refused:
             self.census.came(connection)
 
-    def ended(self, connection: Connection, reason: str, record: ConnectionInfo) -> None:
-        """Count the end of a session, keep its record, and tell the observer."""
+    def ended(self, connection: Connection, record: ConnectionInfo) -> None:
+        """Count the end of a session, keep its record, and tell the observers."""
         self._laggards.forget(connection)
         self.census.went(connection, record)
-        self.observer.ended(record, connection.session.identity is not None)
+        session = connection.session
+        self.observer.ended(record, session.identity is not None)
+        if session.options.will is not None and not self._closing:
+            self.before_input()
+            given, limit = session.options.will, self.options.max_payload
+            text = wills.publish(self.switchboard, session.identity, given, limit, record.reason)
+            if text:
+                connection.complain(text)
 
     def next_number(self) -> int:
         """The number of the next connection, of whatever kind."""
@@ -275,13 +309,13 @@ class Server:
         """The numbers of the open connections, in ascending order."""
         return [connection.cid for connection in self.census.connections()]
 
-    def dismiss(self, cid: int) -> bool:
+    def dismiss(self, cid: int, reason: Closed = Closed.SERVER_SHUTDOWN) -> bool:
         """Close a connection after what it is owed. Returns whether there was one."""
         connection = self.census.find(cid)
         if connection is None:
             return False
         self.before_input()
-        connection.session.close(Closed.SERVER_SHUTDOWN)
+        connection.session.close(reason)
         return True
 
     def _describe(self, link: Link, share: bool) -> Mapping[str, object]:
@@ -289,19 +323,7 @@ class Server:
         connection = self._streams.get(link.id)
         if not isinstance(connection, Connection):
             return {}
-        info = connection.info()
-        told: dict[str, object] = {"rtt": round(info.rtt * 1e9)}
-        if share:
-            told |= {
-                "start": timestamp(info.start),
-                "host": info.ip,
-                "id": info.cid,
-                "user": info.user,
-                "server": self.name,
-                "kind": info.kind,
-                "client_type": info.type,
-            }
-        return told
+        return introduction(connection.info(), self.name, share)
 
     # --- output ---------------------------------------------------------------------------------
 
@@ -385,20 +407,26 @@ class Server:
         self.observer.lame_duck()
         self._lame_duck.begin()
 
-    def tell_lame_duck(self) -> None:
-        """Send every client that understands it an INFO which says that we are about to leave."""
+    def tell_lame_duck(self, cid: int | None = None) -> int:
+        """Send every client, or one, an INFO which says that we are about to leave, if it
+        understands that; returns how many do.
+        """
         self.before_input()
         told = dataclasses.replace(self.info, ldm=True, connect_urls=())
+        count = 0
         for connection in self.census.connections():
             session = connection.session
+            if cid not in (None, connection.cid):
+                continue
             if session.identity is not None and session.options.protocol >= 1:
+                count += 1
                 entrance = connection.entrance
                 info = told if entrance is None else entrance.info(told)
                 line = info.json(connection.cid, connection.ip)
                 self.plane.send(session.link, codec.info_line(line))
-
-        if self.cluster is not None:
+        if self.cluster is not None and cid is None:
             self.cluster.roster.tell_lame_duck()
+        return count
 
     def tell_clients(self) -> None:
         """Tell everybody who wants to know where else they may go, as that has changed."""
@@ -429,6 +457,7 @@ class Server:
         if self._lame_duck is not None:
             self._lame_duck.cancel()
         self._doors.close()
+        self.renewal.close()
         for peers in (self.cluster, self.leafnodes):
             if peers is not None:
                 peers.close()
@@ -458,6 +487,7 @@ class Server:
     def _finish_closing(self) -> None:
         self._closed = True
         self._laggards.close()
+        self.complaints.settle()
         self.workers.close()
         if self._grace is not None:
             self._grace.cancel()
@@ -472,6 +502,11 @@ class Server:
     def http_port(self) -> int | None:
         """The monitor's port, or None if there is no monitor."""
         return self._doors.http_port
+
+    @property
+    def websocket_port(self) -> int | None:
+        """The port of the door for WebSockets, or None if there is none. Raises nothing."""
+        return self._doors.websocket_port
 
     @property
     def urls(self) -> Mapping[str, Sequence[str]]:
@@ -516,6 +551,10 @@ class Server:
         """The whole broker in numbers. O(connections)."""
         stats = self.census.stats(self, self._came)
         return stats if self.cluster is None else self.cluster.counted(stats)
+
+
+def _no_file() -> None:
+    raise ValueError("can only reload config when a file is provided using -c or --config")
 
 
 def _busy(connection: Connection) -> bool:

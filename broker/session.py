@@ -42,10 +42,11 @@ from typing import Any
 
 from broker import codec, errors, ops
 from broker.admission import Admission, Wire
+from broker.blocks import SYSTEM_ACCOUNT
 from broker.config import Options
 from broker.doorman import Doorman
 from broker.errors import Closed, ProtocolError, WireError
-from broker.handshake import ConnectOptions, ServerInfo, check_info, parse_connect
+from broker.handshake import ConnectOptions, ServerInfo, check_info, misfit, parse_connect
 from broker.identity import Answer, Authenticator, Identity
 from broker.liveness import Liveness
 from broker.plane import DataPlane, Verdict
@@ -60,17 +61,16 @@ __all__ = ["Session", "Wire"]
 # each of so many.
 OPERATION_BUDGET = 64
 
-_UNASKED = ConnectOptions()
+# Subscriptions ended at once for a client that starts anew; they may be very many.
+DROP_BUDGET = 256
 
-# nats-server's name for the system's account, where the configuration gives it no other.
-_SYSTEM_ACCOUNT = "$SYS"
+_UNASKED = ConnectOptions()
 
 
 class Session:
     """One client.
 
-    `options` is what it asked for, `identity` who it is (None before it proved that); `waiting` is
-    true while an answer about it is.  Not thread-safe.
+    `options` is what it asked for; `waiting` is true while an answer about it is.  Not thread-safe.
     """
 
     __slots__ = (
@@ -91,7 +91,6 @@ class Session:
         "_unheard",
         "_wire",
         "closed",
-        "identity",
         "link",
         "options",
         "waiting",
@@ -114,7 +113,6 @@ class Session:
         """`jitter`, from 0 to 1, spreads the first PINGs of clients that came together."""
         self.link = plane.open(link_id, 0, locked=authenticator.required)
         self.options = _UNASKED
-        self.identity: Identity | None = None
         self.closed: Closed | None = None
         self.waiting = False
         self._client_ip = client_ip
@@ -124,12 +122,26 @@ class Session:
         self._limits = limits
         self._wire = wire
         self._jitter = jitter
-        self._admission = Admission(authenticator, wire, doorman, client_ip)
+        self._admission = Admission(
+            self.link,
+            client_ip,
+            plane=plane,
+            switchboard=switchboard,
+            authenticator=authenticator,
+            limits=limits,
+            wire=wire,
+            doorman=doorman,
+        )
         self._liveness = Liveness()
         self._held: list[bytes] = []
         self._unheard = authenticator.has_guest  # to be let in as the guest by its first byte
         self._connected = self._refused = self._greeted = self._judged = False
         self._messages = 0
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client is; None before it proved that."""
+        return self._admission.identity
 
     @property
     def rtt(self) -> float:
@@ -156,12 +168,12 @@ class Session:
 
     def send_info(self, account: str = "") -> None:
         """Queues an INFO; with `account` it is the one that follows the first PING.  O(1)."""
-        system = self._limits.system_account or _SYSTEM_ACCOUNT
+        system = self._limits.system_account or SYSTEM_ACCOUNT
         # Where there is a guest, only the greeting is silent about that one may log in.
         self._send_info(
             account,
             auth_required=self._admission.required or self._admission.has_guest,
-            max_payload=self._max_payload(),
+            max_payload=self._admission.max_payload(),
             is_system=account == system,
         )
 
@@ -209,7 +221,7 @@ class Session:
     def on_expiry_timer(self) -> None:
         """Ends the connection of a client whose credentials were good until now."""
         if self.identity is not None and self.identity.expires is not None:
-            self._report(errors.USER_EXPIRED)
+            self._report(self.identity.farewell)
 
     def on_overflow(self) -> None:
         """Ends the connection of a client that reads too slowly."""
@@ -236,11 +248,11 @@ class Session:
         on.
         """
         self._limits, self._server = limits, info
-        self._admission.change(authenticator)
+        self._admission.reload(limits, authenticator)
         if self.closed is None:
             self._plane.set_limits(
                 self.link,
-                max_payload=self._max_payload(),
+                max_payload=self._admission.max_payload(),
                 max_control_line=limits.max_control_line,
                 max_pending=limits.max_pending,
             )
@@ -253,21 +265,13 @@ class Session:
 
     def judge_again(self) -> None:
         """Asks whether the client may stay, and as whom, by what its last CONNECT said."""
-        if self.closed is None and (self.identity is not None or self._admission.required):
-            self._admission.ask(self._rejudged)
+        if self.closed is None:
+            self._admission.ask_again(self._rejudged)
 
     def _rejudged(self, answer: Answer) -> None:
-        if self.closed is not None:
-            return
-        if isinstance(answer, WireError):
-            self._report(answer)
-            return
-        self.identity = answer
-        switchboard = self._switchboard
-        for ended in switchboard.move(self.link, answer.account, answer.permissions):
-            self._report(errors.subscription_ended(ended.filter, ended.sid))
-        self._plane.set_limits(self.link, max_payload=self._max_payload())
-        self._wire.set_expiry_timer(self._admission.expires_in(answer))
+        if self.closed is None:
+            for error in self._admission.stay(answer):
+                self._report(error)
 
     # --- verdicts
 
@@ -317,14 +321,26 @@ class Session:
     def _publish(self, publish: ops.Publish, now: float) -> None:
         self._judge_subject(publish.subject)
         self._judged = False
-        judged = self._switchboard.judge(self.link, publish, now)
+        journey = None
+        start = self._switchboard.trace(self.link, publish) if publish.header_size else None
+        if start is not None:
+            if start.complaint:
+                self._wire.complain(start.complaint)
+            if start.error is not None:
+                self._report(start.error)
+            if start.publish is None:
+                return
+            publish, journey = start.publish, start.journey
+        judged = self._switchboard.judge(self.link, publish, now, journey)
         if not isinstance(judged, WireError):
             judged = refusal(judged) or judged
         if isinstance(judged, WireError):
             self._report(judged)
+            if journey is not None:
+                self._switchboard.give_up(journey, judged)
         else:
             self._acknowledge()
-            self._switchboard.forward(self.link, judged, now)
+            self._switchboard.forward(self.link, judged, now, journey)
 
     def _judge_subject(self, subject: bytes) -> None:
         """Complains to a pedantic client, once per publish, as soon as its line has come.
@@ -349,15 +365,10 @@ class Session:
     def _refuse_subscription(self, op: ops.Subscribe) -> WireError | None:
         if op.queue == QUEUE:
             return errors.subscription_violation(op.subject, op.queue)
-        limits, identity = self._limits, self.identity
-        tokens = limits.max_sub_tokens
+        tokens = self._limits.max_sub_tokens
         if tokens and op.subject.count(b".") >= tokens:
             return errors.too_many_tokens(op.subject)
-        own = identity.max_subscriptions if identity is not None else 0
-        most = _least(own, limits.max_subscriptions)
-        if most and self._switchboard.count(self.link) >= most:
-            return errors.SUBSCRIPTIONS_EXCEEDED
-        return None
+        return None if self._admission.may_subscribe() else errors.SUBSCRIPTIONS_EXCEEDED
 
     def _unsubscribe(self, op: ops.Unsubscribe, now: float) -> None:
         self._liveness.last_activity = now
@@ -371,20 +382,26 @@ class Session:
             self._report(failure.error)
             return
         self.options = self._admission.collect(options)
-        self.identity = None
-        if self._connected:
-            # Whoever says CONNECT again starts anew; what was subscribed before the first one
-            # stays.
-            self._switchboard.drop(self.link)
+        self._admission.identity = None
         self.waiting = True
-        self._admission.ask(self.answered)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Asks who the client is; of one that says CONNECT again, when its subscriptions are gone.
+
+        What was subscribed before the first CONNECT stays.
+        """
+        if self._connected and not self._switchboard.drop(self.link, DROP_BUDGET):
+            self._wire.delay(0.0, self._ask)
+        else:
+            self._admission.ask(self.answered)
 
     def answered(self, answer: Answer) -> None:
         """Takes what the authenticator said; after a question to the wire, call `resume` next."""
         self.waiting = False
         if self.closed is not None:
             return
-        error = answer if isinstance(answer, WireError) else _misfit(self.options)
+        error = answer if isinstance(answer, WireError) else misfit(self.options)
         if error is errors.AUTHORIZATION_VIOLATION:
             self._turn_away(error)
         elif error is not None:
@@ -412,41 +429,12 @@ class Session:
             self._admit(answer)
 
     def _admit(self, identity: Identity) -> None:
-        options = self.options
-        expired = self._admission.expires_in(identity)
-        if expired is not None and expired <= 0:
-            self._report(errors.USER_EXPIRED)
-            return
-        full = self._switchboard.refusal(self.link, identity.account)
-        if full is not None:
-            self._report(full)
-            return
-        try:
-            zone = self._switchboard.enter(self.link, identity.account, identity.permissions)
-        except ValueError as error:  # only a function of somebody's can say what is no subject
-            self._wire.complain(f"refused, as its permissions make no sense: {error}")
-            self._report(errors.AUTHORIZATION_VIOLATION)
-            return
-        self.identity = identity
-        self.link.configure(
-            zone=zone,
-            verbose=options.verbose,
-            pedantic=options.pedantic,
-            echo=options.echo,
-            headers=options.headers,
-            no_responders=options.no_responders,
-        )
-        self._plane.set_limits(self.link, max_payload=self._max_payload())
-        self._wire.set_expiry_timer(expired)
-        self._wire.authenticated(identity)
-        if not self._connected:
+        for error in self._admission.let_in(identity):
+            self._report(error)
+        if self.identity is identity and not self._connected:
             self._connected = True
             delay = min(self._limits.first_ping, self._limits.ping_interval)
             self._wire.set_ping_timer(delay * (1 + self._jitter / 5))
-
-    def _max_payload(self) -> int:
-        own = self.identity.max_payload if self.identity is not None else 0
-        return _least(own, self._limits.max_payload)
 
     def _ping(self, _op: ops.Ping, now: float) -> None:
         self._liveness.received_ping(now)
@@ -470,22 +458,6 @@ class Session:
 
     def _err(self, _op: ops.Err, _now: float) -> None:
         self._report(errors.PEER_ERROR)
-
-
-def _least(*limits: int) -> int:
-    """The strictest of some limits, of which 0 is none at all."""
-    return min(filter(None, limits), default=0)
-
-
-def _misfit(options: ConnectOptions) -> WireError | None:
-    """What is wrong with a CONNECT besides its credentials, in nats-server's order."""
-    if options.account or options.new_account:
-        return errors.AUTHORIZATION_VIOLATION
-    if options.protocol not in (0, 1):
-        return errors.BAD_CLIENT_PROTOCOL
-    if options.no_responders and not options.headers:
-        return errors.NO_RESPONDERS_NEEDS_HEADERS
-    return None
 
 
 _MEANING: Mapping[type[ops.Op], Callable[[Session, Any, float], None]] = {

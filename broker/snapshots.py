@@ -76,7 +76,7 @@ class ConnectionInfo:
     ``kind`` and ``type`` say what is connected and by which protocol, in the words of nats-server's
     pages. The ``tls`` fields are empty without TLS; ``tls_peer`` are the subjects of the
     certificates that the client showed. ``nkey`` is public, ``jwt_issuer`` the key that signed the
-    user's JWT.
+    user's JWT, ``tags`` stand in it, and ``account_name`` in that of its account.
     """
 
     cid: int
@@ -105,6 +105,8 @@ class ConnectionInfo:
     tls_cipher: str = ""
     tls_peer: tuple[str, ...] = ()
     jwt_issuer: str = ""
+    tags: tuple[str, ...] = ()
+    account_name: str = ""
     nkey: str = ""
 
     def info(self, *, subscriptions: bool = False) -> ConnectionInfo:
@@ -117,7 +119,8 @@ class AccountInfo:
     """One account in numbers, and what it shares with others as it was configured.
 
     ``connections`` (of clients), ``leafnodes`` and ``subscriptions`` are those of the moment, the
-    others totals since the start. Messages and bytes count as in `ConnectionInfo`.
+    others totals since the start. Messages and bytes count as in `ConnectionInfo`. ``title`` is
+    what an account by JWT calls itself.
     """
 
     name: str
@@ -132,6 +135,7 @@ class AccountInfo:
     exports: tuple[Export, ...] = ()
     imports: tuple[Import, ...] = ()
     mappings: tuple[MappingBlock, ...] = ()
+    title: str = ""
     leafnodes: int = 0
 
 
@@ -162,6 +166,7 @@ class BrokerStats:
     flows: int
     leafnodes: int = 0
     leaf_port: int = 0
+    websocket_port: int = 0
     routes: int = 0
     remotes: int = 0
     cluster: str = ""

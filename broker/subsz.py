@@ -72,7 +72,7 @@ class Routing:
     def fanouts(self, account: str) -> list[int]:
         """The number of copies that each flow makes; of one account's flows, or (empty) of all."""
         return [
-            len(flow.plain) + len(flow.picks)
+            len(flow.plain) + len(flow.picks) + len(flow.peers)
             for zone, flow in self.flows
             if account in ("", self.zones.get(zone))
         ]
@@ -122,8 +122,8 @@ def _numbers(query: SubszQuery, routing: Routing, listed: int) -> dict[str, Any]
 
 def _rows(query: SubszQuery, opened: Iterable[Row]) -> Iterator[dict[str, Any]]:
     for row in opened:
-        info = row.info(subscriptions=True)
-        if query.account in ("", info.account):
+        if query.account in ("", row.account):
+            info = row.info(subscriptions=True)
             owner = {"account": info.account, "account_tag": info.account}
             for sub in info.subscription_list:
                 yield owner | subscription_detail(info.cid, sub)

@@ -19,10 +19,12 @@ Permissions are settled here as well, and not for each message: a flow exists on
 may publish, and leaves out whom the message must not reach.
 
 Invariants, which the tests check against a broker that keeps a plain list:
-* A subscription is in its link's table if and only if it is in its account's trie.
+* A subscription is in its link's table if and only if it is in its account's trie, but for those of
+  links that are gone, which leave the trie a little later (see `broker.leaving`).
 * Every installed flow equals what resolving any of its subjects would give now, and asks if and
   only if one of its deliveries has a limit or may answer, or the subject meets a crossing.
-* A subject that a zone may not publish to has no flow in it.
+* A subject that a zone may not publish to has no flow in it.  One below `$SYS.` has none either,
+  even where the pattern of one would fit: it is never looked up.
 
 A *zone* is a small integer that stands for an account together with the publish permissions of a
 link; see `broker.accounts`.  A link that enters another account leaves its subscriptions behind.
@@ -36,9 +38,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random, SystemRandom
 
-from broker.accounts import Account, Accounts, Member, Subscription, Zone
+from broker.accounts import Account, Accounts, Member, Subscription, Zone, effective
 from broker.blocks import AccountBlock, MappingBlock
 from broker.crossing import Overhear, link_up
 from broker.errors import (
@@ -50,10 +53,13 @@ from broker.errors import (
 from broker.flow import Flow
 from broker.forwarding import Forwarding, work_out
 from broker.interest import InterestTable, weight
+from broker.leaving import Leaving
+from broker.msgtrace import Journey, Start, Tracer
 from broker.ops import Publish
 from broker.peering import Peering
-from broker.permissions import Permissions
+from broker.permissions import Permissions, PublishGate, Rules
 from broker.plane import DataPlane, Link
+from broker.reserved import SYSTEM
 from broker.scope import EVERYWHERE, Scope
 from broker.taps import Message, Tap
 
@@ -117,11 +123,16 @@ class Switchboard:
         self._members: dict[int, Member] = {}  # by link id
         self._links: dict[int, dict[bytes, Subscription]] = {}  # by link id, then sid
         self._forwarding = Forwarding(self, plane, rng or SystemRandom())
+        self._leaving = Leaving(self._withdraw, self._tidy)
         self._inserted = self._removed = self._resolved = 0
         self.interest: InterestTable | None = None  # a broker that stands alone has none
         self.peering = Peering(self, plane, self._accounts, self._forwarding)
         self.describe: Callable[[Link, bool], Mapping[str, object]] = lambda link, share: {}
         self.complaints = self._link_up()
+
+    def defer_by(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """From now on spread over several turns what takes long; `call_soon` calls in the next."""
+        self._leaving.defer = call_soon
 
     # --- links
 
@@ -162,8 +173,13 @@ class Switchboard:
         return ACCOUNT_CONNECTIONS_EXCEEDED
 
     def leave(self, link: Link) -> None:
-        """A link is gone: end what it has, and count it out.  Idempotent."""
-        self.drop(link)
+        """A link is gone: end what it has, and count it out.  Idempotent.
+
+        O(1), and in later turns O(its subscriptions), with `defer_by`.
+        """
+        left = self._links.pop(link.id, {})
+        self._removed += len(left)
+        self._leaving.take(left)
         member = self._members.pop(link.id, None)
         if member is not None:
             self._forwarding.replies.forget(link)
@@ -201,6 +217,8 @@ class Switchboard:
         member = self._members.get(link.id)
         if member is not None and not member.may(subject, queue):
             return subscription_violation(subject, queue)
+        if self._leaving:
+            self._leaving.clear(1)
         subscriptions = self._links.get(link.id, {})
         if sid in subscriptions:
             return None
@@ -239,10 +257,14 @@ class Switchboard:
         if first_limit:  # its flows must ask from now on
             self._evict(subscription.account, subscription.filter)
 
-    def drop(self, link: Link) -> None:
-        """End all subscriptions of a link that closes or starts anew.  O(its subscriptions)."""
-        for subscription in list(self.subscriptions(link)):
+    def drop(self, link: Link, most: int | None = None) -> bool:
+        """End all subscriptions of a link that starts anew, or so many; whether none is left.
+
+        O(`most`).
+        """
+        for subscription in list(islice(self.subscriptions(link), most)):
             self.end(subscription)
+        return link.id not in self._links
 
     def end(self, subscription: Subscription) -> None:
         """End one subscription.  Cost as `subscribe`."""
@@ -251,11 +273,17 @@ class Switchboard:
         del subscriptions[subscription.key]
         if not subscriptions:
             del self._links[link.id]
-        subscription.account.trie.remove(subscription.filter, subscription)
         self._removed += 1
+        self._withdraw(subscription)
+
+    def _withdraw(self, subscription: Subscription) -> None:
+        subscription.account.trie.remove(subscription.filter, subscription)
         self._evict(subscription.account, subscription.filter)
         if self.interest is not None:
             self.interest.change(subscription, -weight(subscription))
+
+    def _tidy(self, account: Account) -> None:
+        self.release(self._accounts.tidy(account))
 
     def _evict(self, account: Account, filter: bytes) -> None:
         for zone in account.zones.values():
@@ -269,6 +297,8 @@ class Switchboard:
 
     def flow(self, zone: Zone, subject: bytes) -> Flow[Link]:
         """The flow for `subject`, kept or made."""
+        if subject.startswith(SYSTEM):
+            return self.resolve(zone.number, subject)
         return self._flows.lookup(zone.number, subject) or self.resolve(zone.number, subject)
 
     def resolve(self, zone: int, subject: bytes) -> Flow[Link]:
@@ -281,20 +311,52 @@ class Switchboard:
         self._flows.install(zone, flow)
         return flow
 
-    def judge(self, link: Link, publish: Publish, now: float) -> Publish | WireError:
+    @property
+    def tracer(self) -> Tracer:
+        """Who begins to trace messages that ask for it."""
+        return self._forwarding.tracer
+
+    def trace(self, link: Link, publish: Publish) -> Start | None:
+        """What becomes of a publish with headers, if they ask to be traced; call it before `judge`.
+
+        O(headers), and O(1) for headers that do not.
+        """
+        return self._forwarding.tracer.begin(self.place(link), link, publish)
+
+    def give_up(self, journey: Journey, error: WireError) -> None:
+        """Report a traced publish that was refused."""
+        journey.refused(error)
+        self._forwarding.report(journey)
+
+    def judge(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> Publish | WireError:
         """What a publish of `link` becomes by mappings, or why it is refused.
 
         O(mappings + visited nodes of the rules).  An answer that only `allow_responses` permits is
         used up by this, so judge once, and forward what you get.
         """
-        return self._forwarding.judge(link, publish, now)
+        return self._forwarding.judge(link, publish, now, journey)
 
-    def forward(self, link: Link, publish: Publish, now: float) -> None:
+    def judge_absent(
+        self, account: str, permissions: Permissions, publish: Publish
+    ) -> Publish | WireError:
+        """The same for somebody with these permissions who has no link, or no more.
+
+        O(entries of the rules).  `allow_responses` permits nothing here.
+        """
+        rules = effective(permissions).publish
+        gate = None if rules == Rules() else PublishGate(rules)
+        return self._forwarding.judge_absent(self._accounts.account(account), gate, publish)
+
+    def forward(
+        self, link: Link, publish: Publish, now: float, journey: Journey | None = None
+    ) -> None:
         """Deliver a publish of `link` that the data plane could not settle and `judge` let pass.
 
         O(deliveries), and O(resolve) where there is no flow.
         """
-        self._forwarding.forward(link, publish, now)
+        self._forwarding.forward(link, publish, now, journey)
 
     # --- inside the broker
 
@@ -305,7 +367,7 @@ class Switchboard:
         """
         tap = Tap(account, filter, callback)
         if account is None:
-            self._accounts.everywhere.insert(filter, Overhear(tap))
+            self._accounts.everywhere.home(filter).insert(filter, Overhear(tap))
         else:
             place = self._accounts.account(account)
             place.crossings.insert(filter, Overhear(tap))
@@ -316,14 +378,14 @@ class Switchboard:
     def untap(self, tap: Tap) -> None:
         """Call `tap` no more.  Idempotent."""
         if tap.account is None:
-            self._accounts.everywhere.remove(tap.filter, Overhear(tap))
+            self._accounts.everywhere.home(tap.filter).remove(tap.filter, Overhear(tap))
         else:
             place = self._accounts.find(tap.account)
             if place is None or tap not in place.taps:
                 return
             place.crossings.remove(tap.filter, Overhear(tap))
             del place.taps[tap]
-            self.release(self._accounts.tidy(place))
+            self._tidy(place)
         self._evict_for(tap)
 
     def _evict_for(self, tap: Tap) -> None:
@@ -349,6 +411,19 @@ class Switchboard:
             return 0
         publish = Publish(subject, reply, headers + payload, header_size=len(headers))
         return self._forwarding.emit(place, publish)
+
+    def heard(self, account: str, subject: bytes) -> bool:
+        """Whether a client would get what is published to `subject` in `account`, or one of another
+        account that imports it might.  No tap counts.
+
+        O(1) where nobody has subscribed to anything and nothing crosses, else as `resolve`.
+        """
+        place = self._accounts.find(account)
+        if place is None or not (place.trie or len(place.crossings) > len(place.taps)):
+            return False
+        found = work_out(place.inner, subject)
+        over = (one for one in found.crossings if not isinstance(one, Overhear))
+        return bool(found.flow.plain or found.flow.beyond or next(over, None))
 
     def details(self, link: Link | None, share: bool) -> Mapping[str, object]:
         """What a service may know about who asks; see `describe`."""

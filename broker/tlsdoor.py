@@ -34,6 +34,7 @@ from broker.errors import Closed, WireError
 from broker.tlscontext import ServerContext, described, key_digest
 from broker.transport import Client
 from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
+from reactor.sources import Call
 from reactor.stream import SocketLike
 from reactor.tls import TlsSession
 
@@ -97,7 +98,7 @@ class Beginning(StreamHandler):
         self._context = context
         self._greeted = False
         self._shaking = way is Way.FIRST
-        self._timer: Timer | None = None
+        self._timer: Timer | Call | None = None
 
     def open(self, sock: SocketLike, *, high_water: int) -> Stream:
         """Make the stream. Raises what `Stream` raises."""
@@ -119,7 +120,7 @@ class Beginning(StreamHandler):
             self._timer = self._reactor.call_later(delay, self._fall_back, stream)
         elif self._greet():
             if self._way is Way.UPGRADE:
-                self._shake(stream)
+                self._shake_soon(stream)
             else:
                 self._client.welcome()  # it may never choose, and must not stay for ever
 
@@ -135,6 +136,8 @@ class Beginning(StreamHandler):
     def on_eof(self, stream: Stream) -> None:
         """The client has left before anything was settled."""
         self._stop_waiting()
+        if self._greeted and self._way is not Way.EITHER:
+            self._client.shun("TLS handshake error: the peer ended the connection before it")
         self._client.on_eof(stream)
 
     def on_secure(self, stream: Stream) -> None:
@@ -165,13 +168,23 @@ class Beginning(StreamHandler):
     def _fall_back(self, stream: Stream) -> None:
         self._timer = None
         if not stream.closed and self._greet():
-            self._shake(stream)
+            self._shake_soon(stream)
 
     def _greet(self) -> bool:
         self._greeted = True
         return self._client.greet()
 
+    def _shake_soon(self, stream: Stream) -> None:
+        """Begin the handshake in the next turn, when INFO is out.
+
+        Who answers it with anything else is cut off, and must have seen INFO all the same.
+        """
+        self._timer = self._reactor.call_soon(self._shake, stream)
+
     def _shake(self, stream: Stream, received: bytes = b"") -> None:
+        self._timer = None
+        if stream.closed:
+            return
         context = self._context
         if isinstance(context, ServerContext) and not context.allows(self._reactor.now()):
             self._client.refuse(THROTTLED)

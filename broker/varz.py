@@ -23,7 +23,7 @@ from broker.gotime import nanoseconds, timestamp, uptime
 from broker.leafz import leaf_options
 from broker.snapshots import BrokerStats
 
-__all__ = ["ProcessUsage", "gatewayz", "healthz", "jsz", "varz"]
+__all__ = ["ProcessUsage", "by_kind", "gatewayz", "healthz", "jsz", "varz"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def varz(
         "config_load_time": timestamp(stats.start),
         "config_digest": options.digest,
         **({"system_account": options.system_account} if options.system_account else {}),
-        "slow_consumer_stats": _by_kind(stats.slow_consumers),
-        "stale_connection_stats": _by_kind(stats.stale_connections),
+        "slow_consumer_stats": by_kind(stats.slow_consumers),
+        "stale_connection_stats": by_kind(stats.stale_connections),
     }
 
 
@@ -117,7 +117,7 @@ def _limits(stats: BrokerStats, options: Options) -> dict[str, Any]:
         "gateway": {},
         "leaf": leaf_options(options.leafnodes, stats.leaf_port),
         "mqtt": {},
-        "websocket": _websocket(options.websocket),
+        "websocket": _websocket(options.websocket, stats.websocket_port),
         "jetstream": {},
         **({} if options.tls is None else {"tls_timeout": options.tls.timeout}),
         "write_deadline": nanoseconds(options.write_deadline),
@@ -145,12 +145,12 @@ def _address(url: str) -> str:
     return f"{read.host}:{read.port}"
 
 
-def _websocket(block: WebsocketBlock | None) -> dict[str, Any]:
+def _websocket(block: WebsocketBlock | None, port: int) -> dict[str, Any]:
     if block is None:
         return {}
     fields: dict[str, Any] = {
         "host": block.host,
-        "port": max(block.port, 0),
+        "port": port,
         "no_auth_user": block.no_auth_user,
         "handshake_timeout": nanoseconds(block.handshake_timeout),
         "no_tls": block.no_tls,
@@ -195,5 +195,6 @@ def _counters(stats: BrokerStats) -> dict[str, Any]:
     }
 
 
-def _by_kind(clients: int) -> dict[str, int]:
+def by_kind(clients: int) -> dict[str, int]:
+    """A count of connections by what they connect; we have clients only."""
     return {"clients": clients, "routes": 0, "gateways": 0, "leafs": 0}

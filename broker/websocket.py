@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from broker.blocks import WebsocketBlock
+from broker.complaints import Complaints
 from broker.config import Options
 from broker.tlscontext import server_context
 from broker.transport import Entrance
@@ -47,6 +48,10 @@ class Owner(Protocol):
     @property
     def options(self) -> Options:
         """The limits of a message, and the host."""
+
+    @property
+    def complaints(self) -> Complaints:
+        """Where to log what is wrong."""
 
     def admit(self, sock: Entrance, address: Any) -> None:
         """Serve a client."""
@@ -85,6 +90,7 @@ class WebsocketListener:
             self._block,
             (self.host, self.port),
             options.max_control_line + options.max_payload + _ROOM,
+            self._owner.complaints,
             partial(self._admit, address),
             self._doors.discard,
         )

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from email.utils import formatdate
@@ -30,9 +31,9 @@ from typing import ClassVar
 import h11
 
 from broker.blocks import WebsocketBlock
+from broker.complaints import Complaints
 from broker.deflate import ACCEPTED, Inflater
 from broker.handshake import ConnectOptions, ServerInfo
-from broker.logs import logger
 from broker.origins import allowed
 from broker.transport import Client, Entrance, Transport
 from broker.wstransport import WebsocketTransport
@@ -130,6 +131,7 @@ class WebsocketDoor(StreamHandler):
         "_address",
         "_admit",
         "_block",
+        "_complaints",
         "_gone",
         "_http",
         "_limit",
@@ -144,6 +146,7 @@ class WebsocketDoor(StreamHandler):
         block: WebsocketBlock,
         address: tuple[str, int],
         limit: int,
+        complaints: Complaints,
         admit: Callable[[WebsocketEntrance], object],
         gone: Callable[[WebsocketDoor], object],
     ) -> None:
@@ -151,6 +154,7 @@ class WebsocketDoor(StreamHandler):
         self._block = block
         self._address = address
         self._limit = limit
+        self._complaints = complaints
         self._admit = admit
         self._gone = gone
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST)
@@ -172,7 +176,7 @@ class WebsocketDoor(StreamHandler):
     def on_close(self, stream: Stream, reason: CloseReason) -> None:
         """It was over before it began."""
         if reason.kind is CloseKind.TLS:
-            logger.error("%s - TLS handshake error: %s", stream.peer, reason.detail)
+            self._complain(stream, f"TLS handshake error: {reason.detail}")
         self._leave()
 
     def _on_timer(self) -> None:
@@ -219,9 +223,12 @@ class WebsocketDoor(StreamHandler):
             raise RefusedError(HTTPStatus.FORBIDDEN, f"origin not allowed: {trouble}")
 
     def _refuse(self, stream: Stream, answer: bytes, problem: str) -> None:
-        logger.error("%s - websocket handshake error: %s", stream.peer, problem)
+        self._complain(stream, f"websocket handshake error: {problem}")
         stream.write(answer)
         stream.close()
+
+    def _complain(self, stream: Stream, text: str) -> None:
+        self._complaints.say(logging.ERROR, lambda: stream.peer, text)
 
 
 _Headers = Mapping[bytes, list[bytes]]

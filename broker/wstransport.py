@@ -8,7 +8,8 @@ into a frame. Outwards a frame holds at most `FRAME` bytes and is a message of i
 `COMPRESS` bytes and more are compressed where that was agreed.
 
 How it pauses: wsproto holds what a read brought (64 KiB at most), and frames are taken out of it
-one by one, so a pause in the middle of a read holds for the rest of it.
+one by one, so a pause in the middle of a read holds for the rest of it; and so does the end of a
+turn, in which no more than `FRAMES` are taken.
 
 How it ends: with a close frame whose code says why, by `CODES`, and nats-server's name for the
 reason as its text; the peer's close is answered with its own code. A violation of the framing is
@@ -41,6 +42,9 @@ __all__ = ["CODES", "WebsocketTransport"]
 
 #: Bytes of payload that go out in one frame.
 FRAME = 64 * 1024
+
+#: Frames that are taken in during one turn; a read may hold ten thousand, of two bytes each.
+FRAMES = 32
 
 #: Bytes from which on compressing a message may be worth it.
 COMPRESS = 64
@@ -208,9 +212,15 @@ class WebsocketTransport(StreamHandler):
         self._incoming = self._frames.received_frames()
 
     def _deliver(self) -> None:
-        """Deal with the frames that have come, until the client says stop."""
+        """Deal with the frames that have come, until the client says stop or the turn is over."""
+        left = FRAMES
         try:
             while not (self._paused or self._stream.closed):
+                left -= 1
+                if left < 0:
+                    self._stream.pause_reading()
+                    self._reactor.call_soon(self._deliver)
+                    return
                 frame = next(self._incoming, None)
                 if frame is None:
                     self._stream.resume_reading()
@@ -222,7 +232,9 @@ class WebsocketTransport(StreamHandler):
     def _receive(self, frame: Frame) -> None:
         payload: Any = frame.payload
         if frame.opcode is Opcode.PING:
-            self._stream.writelines([_header(Opcode.PONG, len(payload)), bytes(payload)])
+            # Who takes no answers gets none: a later one will do (RFC 6455, section 5.5.3).
+            if self._stream.pending <= FRAME:
+                self._stream.writelines([_header(Opcode.PONG, len(payload)), bytes(payload)])
         elif frame.opcode is Opcode.CLOSE:
             self._farewell = payload
             self._client.on_eof(self._stream)

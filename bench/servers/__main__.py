@@ -13,6 +13,7 @@ from bench.peers import OURS, PEERS
 
 #: Which module of this package serves which peers; each has a `serve(name, port)`.
 MODULES = {
+    "bare-c": "bare_c",
     "bare-epoll": "bare",
     "selectors": "bare",
     "asyncio": "aio",

@@ -57,6 +57,8 @@ class Sender(transports._FlowControlMixin, ABC):
         self._context = contextvars.copy_context()
         self._sock_fd = sock.fileno()
         self._watch: Handle | None = None
+        #: What the last handle had received, and nobody has been given.
+        self._left: tuple[bytes | None, OSError | EOFError | None] = (None, None)
         self._buffer: collections.deque[memoryview] = collections.deque()
         self._buffer_size = 0
         self._reading = False
@@ -208,14 +210,20 @@ class Sender(transports._FlowControlMixin, ABC):
         if self._watch is not None:
             self._watch.modify(interest)
         elif interest:
-            self._watch = self._loop.reactor.register(
+            reactor = self._loop.reactor
+            self._watch = watch = reactor.register(
                 self._socket, interest, self._on_ready, name="asyncio transport"
             )
+            watch.received, watch.over = self._left
+            lane = reactor.demultiplexer.lane
+            if lane is not None and self._deliver is not None:
+                lane.receive(self._sock_fd)
 
     def _unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            self._left = watch.received, watch.over
+            watch.close()
 
     # --- what the layer above adds ----------------------------------------------------------------
 

@@ -2,7 +2,10 @@
 
 This is the hot path of `reactor.aio`, so it is our own and not asyncio's. The reactor calls the
 transport for a ready socket, the transport receives once and calls the protocol: no asyncio handle
-between them, no queue, no second turn. `reactor.aio._sending` has the other direction.
+between them, no queue, no second turn. Where the backend receives in bulk (`Lane.receive`), the
+bytes are there already; an end is then seen by receiving again, as it is by everybody, and only a
+failure, which a socket tells once, is taken from the backend. `reactor.aio._sending` has the other
+direction.
 
 The meaning of everything is asyncio's: flow control by water marks (`_FlowControlMixin` is
 inherited), half close, `connection_lost` exactly once and never from within a call of the
@@ -163,18 +166,26 @@ class StreamTransport(Sender):
         if ready != READ or deliver is None:
             self._on_unusual(ready)
             return
-        try:
-            data = self._sock.recv(READ_SIZE)  # type: ignore[union-attr]  # open while it is watched
-        except (BlockingIOError, InterruptedError):
-            return
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._context.run(self._fatal_error, error, _READ_FAILED)
-            return
-        if not data:
-            self._context.run(self._on_eof)
-            return
+        watch = self._watch
+        assert watch is not None, "a transport that is not watched is never ready"
+        data = watch.received
+        if data is None:
+            try:
+                if watch.over is not None:
+                    _raise_failure(watch.over)
+                data = self._sock.recv(READ_SIZE)  # type: ignore[union-attr]  # open while watched
+            except (BlockingIOError, InterruptedError):
+                return
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._context.run(self._fatal_error, error, _READ_FAILED)
+                return
+            if not data:
+                self._context.run(self._on_eof)
+                return
+        else:
+            watch.received = None
         try:
             self._context.run(deliver, data)
         except (SystemExit, KeyboardInterrupt):
@@ -193,14 +204,21 @@ class StreamTransport(Sender):
             self._context.run(self._write_out)
 
     def _receive_into_protocol(self) -> None:
-        protocol = self._protocol
+        protocol, watch = self._protocol, self._watch
+        assert watch is not None, "a transport that is not watched is never ready"
         what = _CALL_FAILED % "get_buffer"
         try:
+            if watch.received is not None:  # while another protocol was there
+                data, watch.received = watch.received, None
+                _copy_into_protocol(protocol, data)
+                return
             buffer = protocol.get_buffer(-1)
             if not len(buffer):
                 raise RuntimeError("get_buffer() returned an empty buffer")
             what = _READ_FAILED
             try:
+                if watch.over is not None:
+                    _raise_failure(watch.over)
                 count = self._socket.recv_into(buffer)
             except (BlockingIOError, InterruptedError):
                 return
@@ -238,6 +256,15 @@ class StreamTransport(Sender):
     def _read_on(self, reading: bool) -> None:
         self._reading = reading and not self._eof_received
         self._update_watch()
+        watch = self._watch
+        if self._reading and watch is not None and watch.received is not None:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Deliver what was received before reading was paused."""
+        watch = self._watch
+        if self._reading and watch is not None and watch.received is not None:
+            self._on_ready(READ)
 
     # --- ending -----------------------------------------------------------------------------------
 
@@ -315,6 +342,25 @@ def _disable_nagle(sock: socket.socket) -> None:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _raise_failure(over: OSError | EOFError) -> None:
+    """Raise what a backend was told when it received; an end is told again to whoever asks."""
+    if isinstance(over, OSError):
+        raise over
+
+
+def _copy_into_protocol(protocol: Any, data: bytes) -> None:
+    """Hand bytes to a `BufferedProtocol`, as many at a time as its buffers take."""
+    rest = memoryview(data)
+    while rest:
+        buffer = protocol.get_buffer(len(rest))
+        count = min(len(buffer), len(rest))
+        if not count:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        memoryview(buffer)[:count] = rest[:count]
+        protocol.buffer_updated(count)
+        rest = rest[count:]
 
 
 def _deliver_to_nobody(data: bytes) -> None:

@@ -16,13 +16,11 @@ from __future__ import annotations
 import errno
 import os
 import select
-import time
 from typing import Any, Final
 
 from _epoll_ext import ffi, lib
-from reactor.budgets import MAX_WAIT
 from reactor.demux._base import Demultiplexer, DemuxStats, Features, check_open
-from reactor.demux._lane import Lane
+from reactor.demux._lane import PLAIN, Lane, hand_over, wait_long
 from reactor.errors import RegistrationError
 from reactor.events import READ, WRITE
 
@@ -33,10 +31,8 @@ _ARENA: Final = 1024 * 1024
 _rx_wait: Final = lib.rx_wait
 _SHIFT: Final = lib.RX_SHIFT
 _READY: Final = (1 << _SHIFT) - 1
-_PLAIN: Final = lib.RX_PLAIN
 _RECEIVED: Final = lib.RX_RECEIVED
 _GREW: Final = lib.RX_GREW
-_INTERRUPTED: Final = -errno.EINTR
 
 
 class EpollCDemultiplexer(Demultiplexer):
@@ -112,11 +108,8 @@ class EpollCDemultiplexer(Demultiplexer):
         self._waits += 1
         if timeout == 0 or self._always:
             count = _rx_wait(self._set, 0)
-        elif timeout is None:
-            while (count := _rx_wait(self._set, -1)) == _INTERRUPTED:
-                pass  # a signal's Python handler has run between the two calls
         else:
-            count = self._wait_until(timeout)
+            count = wait_long(_rx_wait, self._set, timeout)
         if count >= _GREW:
             count -= _GREW
             self._look()
@@ -201,23 +194,14 @@ class EpollCDemultiplexer(Demultiplexer):
             lib.rx_remove(self._set, slot)
             raise
 
-    def _wait_until(self, timeout: float) -> int:
-        # Nanoseconds, rounded up: a wait must never end before its time.
-        left = -int(-min(max(timeout, 0.0), MAX_WAIT) * 1e9 // 1)
-        deadline = time.monotonic_ns() + left
-        while (count := _rx_wait(self._set, left)) == _INTERRUPTED:
-            left = max(deadline - time.monotonic_ns(), 0)
-        return count
-
     def _received(self, count: int) -> list[tuple[Any, int]]:
         """Return the events of a wait that received, and hand what came to its tokens."""
         owners, arena = self._owners, self._arena
-        if count == 1 and (size := self._sizes_view[0]) > 0:
+        if count == 1:
             event = self._events_view[0]
             token = owners[event >> _SHIFT]
-            if token.received is None:
-                token.received = arena[:size]
-                return [(token, event & _READY)]
+            hand_over(token, self._sizes_view[0], arena, 0)
+            return [(token, event & _READY)]
         events = self._events_view[:count].tolist()
         sizes = self._sizes_view[:count].tolist()
         ready = []
@@ -225,16 +209,12 @@ class EpollCDemultiplexer(Demultiplexer):
         for event, size in zip(events, sizes, strict=True):
             token = owners[event >> _SHIFT]
             ready.append((token, event & _READY))
-            if size > 0:
-                end = begin + size
-                if token.received is None:
-                    token.received = arena[begin:end]
-                else:
-                    token.received += arena[begin:end]
-                begin = end
-            elif size != _PLAIN:
-                error = _PLAIN - size
-                token.over = OSError(error, os.strerror(error)) if size else EOFError()
+            if size > 0 and token.received is None:
+                token.received = arena[begin : begin + size]
+                begin += size
+            elif size != PLAIN:
+                hand_over(token, size, arena, begin)
+                begin += max(size, 0)
         return ready
 
     def _show_outer(self) -> None:

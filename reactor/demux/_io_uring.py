@@ -21,21 +21,19 @@ Floor 1: beside the other backends; only `reactor.demux` opens it. A user of `_e
 
 from __future__ import annotations
 
-import errno
 import os
-import time
 from typing import Any, Final
 
 from _epoll_ext import ffi, lib
-from reactor.budgets import MAX_WAIT
 from reactor.demux._base import Demultiplexer, DemuxStats, Features
 from reactor.demux._epoll import EpollDemultiplexer
-from reactor.demux._lane import Lane
+from reactor.demux._lane import PLAIN, Lane, hand_over, wait_long
 from reactor.errors import RegistrationError
 
+# Found once: an attribute of a C library is looked up by name at each use.
+_ur_wait: Final = lib.ur_wait
 _SHIFT: Final = lib.UR_SHIFT
 _READY: Final = (1 << _SHIFT) - 1
-_PLAIN: Final = lib.UR_PLAIN
 _UNSENT: Final = lib.UR_UNSENT
 _GREW: Final = lib.UR_GREW
 _ARENA: Final = lib.UR_BUFFERS * lib.UR_BUFFER
@@ -119,10 +117,12 @@ class IoUringDemultiplexer(Demultiplexer):
         self._waits += 1
         if self._early:
             ready, self._early = self._early, []
-            if not self._complete and (count := lib.ur_wait(self._set, 0)) > 0:
+            if not self._complete and (count := _ur_wait(self._set, 0)) > 0:
                 ready += self._take(count)
         else:
-            count = lib.ur_wait(self._set, 0) if timeout == 0 else self._wait_long(timeout)
+            count = (
+                _ur_wait(self._set, 0) if timeout == 0 else wait_long(_ur_wait, self._set, timeout)
+            )
             if count == 0:
                 if self._shown is not None:
                     self._shown.wait(0)  # what woke the host was a ghost, perhaps: it goes
@@ -200,18 +200,6 @@ class IoUringDemultiplexer(Demultiplexer):
             memoryview(ffi.buffer(results.places, size)).cast("I"),
         )
 
-    def _wait_long(self, timeout: float | None) -> int:
-        if timeout is None:
-            while (count := lib.ur_wait(self._set, -1)) == -errno.EINTR:
-                pass  # a signal's Python handler has run between the two calls
-            return count
-        # Nanoseconds, rounded up: a wait must never end before its time.
-        left = -int(-min(max(timeout, 0.0), MAX_WAIT) * 1e9 // 1)
-        deadline = time.monotonic_ns() + left
-        while (count := lib.ur_wait(self._set, left)) == -errno.EINTR:
-            left = max(deadline - time.monotonic_ns(), 0)
-        return count
-
     def _keep(self, found: int) -> None:
         ready = self._take(found)
         if self._shown is None:
@@ -232,7 +220,7 @@ class IoUringDemultiplexer(Demultiplexer):
             event = events[0]
             token = owners[event >> _SHIFT]
             if self._results.received:
-                self._hand_over(token, sizes[0], places[0])
+                hand_over(token, sizes[0], self._arena, places[0])
             return [(token, event & _READY)]
         numbers = events[:count].tolist()
         if not self._results.received:
@@ -244,16 +232,7 @@ class IoUringDemultiplexer(Demultiplexer):
             token = owners[event >> _SHIFT]
             if size > 0 and token.received is None:
                 token.received = arena[place : place + size]
-            elif size != _PLAIN:
-                self._hand_over(token, size, place)
+            elif size != PLAIN:
+                hand_over(token, size, arena, place)
             ready.append((token, event & _READY))
         return ready
-
-    def _hand_over(self, token: Any, size: int, place: int) -> None:
-        if size > 0:
-            data = self._arena[place : place + size]
-            token.received = data if token.received is None else token.received + data
-        elif size == 0:
-            token.over = EOFError()
-        elif size != _PLAIN:
-            token.over = OSError(_PLAIN - size, os.strerror(_PLAIN - size))

@@ -9,25 +9,36 @@ written before. Everything else (larger writes, a second write after another str
 while the kernel is full) a stream queues itself, to be sent by its own flusher, which is behind the
 lane's in the same phase: so the order of its bytes is kept.
 
-Floor 1: made by `_epoll_c` and `_io_uring`; streams use it through the `Lane` protocol.
+Floor 1: made by `_epoll_c` and `_io_uring`; streams use it through the `Lane` protocol. What these
+two also share stands at the end: a wait that goes on when it was interrupted, and how what C has
+received is given to a stream.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import time
 from array import array
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from _epoll_ext import ffi
-from reactor.budgets import JOIN_LIMIT
+from _epoll_ext import ffi, lib
+from reactor.budgets import JOIN_LIMIT, MAX_WAIT
 from reactor.demux._base import Rider
 from reactor.trace import Site
 
 #: Messages that are joined and sent by one call into C. More would not stay in the processor's
 #: cache between being joined and being sent.
 _MESSAGES: Final = 128
+
+_INTERRUPTED: Final = -errno.EINTR
+
+#: In the results of a wait: nothing was received for this event. 0 is the end of the stream; below
+#: this it is a failure, `PLAIN - errno`.
+PLAIN: Final = lib.RX_PLAIN
 
 #: Sends `count` messages: `(messages, their bytes end to end, count)`. Returns whether the kernel
 #: left something of one.
@@ -145,3 +156,26 @@ def _merged(riders: list[Rider], chunks: list[bytes]) -> tuple[list[Rider], list
         for rider, run in groupby(zip(riders, chunks, strict=True), key=itemgetter(0))
     ]
     return [rider for rider, _ in runs], [chunk for _, chunk in runs]
+
+
+def wait_long(wait: Callable[[Any, int], int], ring: Any, timeout: float | None) -> int:
+    """Call `wait(ring, nanoseconds)` until it ends otherwise than by a signal; its last answer."""
+    if timeout is None:
+        while (count := wait(ring, -1)) == _INTERRUPTED:
+            pass  # a signal's Python handler has run between the two calls
+        return count
+    # Nanoseconds, rounded up: a wait must never end before its time.
+    left = -int(-min(max(timeout, 0.0), MAX_WAIT) * 1e9 // 1)
+    deadline = time.monotonic_ns() + left
+    while (count := wait(ring, left)) == _INTERRUPTED:
+        left = max(deadline - time.monotonic_ns(), 0)
+    return count
+
+
+def hand_over(token: Any, size: int, arena: Any, place: int) -> None:
+    """Give a token what C has received for it: `size` bytes at `place`, or an end by that code."""
+    if size > 0:
+        data = arena[place : place + size]
+        token.received = data if token.received is None else token.received + data
+    elif size != PLAIN and token.over is None:  # a failure is told once, and then comes the end
+        token.over = OSError(PLAIN - size, os.strerror(PLAIN - size)) if size else EOFError()

@@ -8,12 +8,14 @@ import contextvars
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import reactor.aio
 from reactor.aio._transport import StreamTransport
+from reactor.demux import available
 
 TIMEOUT = 20.0
 
@@ -353,3 +355,109 @@ def test_a_transport_that_nobody_closed_says_so_and_closes_its_socket() -> None:
             transport.__del__()  # type: ignore[attr-defined]  # what the collector would do
         assert -1 == ours.fileno()
         transport._sock = None  # type: ignore[attr-defined]  # said once is enough
+
+
+# --- where the backend receives -------------------------------------------------------------------
+
+
+@pytest.fixture(params=["epoll", "epoll_c", "io_uring"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name: str = request.param
+    if name not in available():
+        pytest.skip(f"{name} does not work here")
+    monkeypatch.setenv("REACTOR_BACKEND", name)
+    return name
+
+
+@contextlib.asynccontextmanager
+async def overtaken(meddle: Callable[[StreamTransport], object]) -> AsyncIterator[Pair]:
+    """A transport with b"early" on its way, on which another that was ready, too, has meddled."""
+    overtaken: list[Pair] = []
+
+    class Meddler(Recorder):
+        other: Pair
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not overtaken:
+                overtaken.append(self.other)
+                meddle(self.other[0])
+
+    async with connected(Meddler) as one, connected(Meddler) as two:
+        one[1].other, two[1].other = two, one  # type: ignore[attr-defined]  # Meddlers
+        for _, _, peer in (one, two):
+            peer.sendall(b"early")
+        await asyncio.wait_for(one[1].changed.wait(), TIMEOUT)
+        while not overtaken:
+            await asyncio.sleep(0)
+        yield overtaken[0]
+
+
+def test_what_came_before_a_pause_in_the_same_turn_is_delivered_when_reading_goes_on(
+    backend: str,
+) -> None:
+    async def test() -> None:
+        async with overtaken(StreamTransport.pause_reading) as (transport, protocol, peer):
+            peer.sendall(b", late")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert b"" == protocol.received
+            transport.resume_reading()
+            await protocol.until(lambda: protocol.received == b"early, late")
+
+    run(test)
+
+
+def test_what_came_before_sendfile_borrowed_the_socket_is_delivered_after_it(
+    backend: str, tmp_path: Path
+) -> None:
+    async def test() -> None:
+        file = tmp_path / "file"
+        file.write_bytes(b"contents")
+        async with overtaken(StreamTransport.pause_reading) as (transport, protocol, peer):
+            with file.open("rb") as opened:
+                await asyncio.get_running_loop().sendfile(transport, opened)
+            assert b"contents" == await in_thread(read_all, peer, 8)
+            transport.resume_reading()
+            await protocol.until(lambda: protocol.received == b"early")
+
+    run(test)
+
+
+def test_a_protocol_with_buffers_of_its_own_gets_what_came_before_it_took_over(
+    backend: str,
+) -> None:
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.buffer = bytearray(3)
+            self.received = b""
+            self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.received += self.buffer[:nbytes]
+            if self.received.endswith(b"late"):
+                self.done.set_result(None)
+
+    async def test() -> None:
+        buffered = Buffered()
+        async with overtaken(lambda it: it.set_protocol(buffered)) as (_, _, peer):
+            peer.sendall(b", late")
+            await asyncio.wait_for(buffered.done, TIMEOUT)
+            assert b"early, late" == buffered.received
+
+    run(test)
+
+
+def test_a_failure_that_the_backend_was_told_of_is_told_to_the_protocol(backend: str) -> None:
+    async def test() -> None:
+        async with overtaken(StreamTransport.pause_reading) as (transport, protocol, peer):
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            transport.resume_reading()
+            reason = await asyncio.wait_for(protocol.lost, TIMEOUT)
+            assert (b"early", ConnectionResetError) == (protocol.received, type(reason))
+
+    run(test)

@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip("rich", reason="the benchmarks have an extra of their own: [bench]")
 
 from bench import fuzz
-from bench.fuzz_fronts import FRONTS, BrokenPromiseError, Front, raises_only, same
+from bench.fuzz_fronts import FRONTS
 from bench.fuzz_mutate import MUTATIONS, cuts, mutated, source
+from bench.fuzz_parts import BrokenPromiseError, Front, raises_only, same
+from bench.fuzz_search import search
 
 CORPUS = (b"PUB a.b 5\r\nhello\r\n", b"SUB a 1\r\n")
 WORDS = (b"PING\r\n",)
@@ -53,6 +55,20 @@ def test_a_front_that_is_read_whole_may_raise_what_it_says_and_nothing_else() ->
     raises_only(int, ValueError)(b"x", Random(1))
     with pytest.raises(ZeroDivisionError):
         raises_only(lambda data: 1 // len(data), ValueError)(b"", Random(1))
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_hypothesis_finds_nothing_wrong_with_any_front(name: str) -> None:
+    search(FRONTS[name], seed=1, examples=60)
+
+
+def test_hypothesis_finds_the_smallest_input_that_fails() -> None:
+    def crash(data: bytes, rng: Random) -> None:
+        if b"NG" in data:
+            raise BrokenPromiseError(repr(data))
+
+    with pytest.raises(BrokenPromiseError, match=r"^b'PING\\r\\n'"):
+        search(Front(CORPUS, WORDS, crash), seed=1, examples=500)
 
 
 def test_a_crash_is_reported_with_the_number_that_repeats_it() -> None:

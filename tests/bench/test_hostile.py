@@ -17,6 +17,7 @@ from bench.hostile_attacks import ATTACKS, Attack
 from bench.hostile_http import HIDDEN, SMUGGLED
 from bench.hostile_server import FRONTS, shape, shapes
 from bench.hostile_target import Flood, Target
+from bench.hostile_turns import Timed, is_ours, longest
 from bench.hostile_witness import Tally, Window, percentile
 
 CALM = Window(sent=10, expected=40, delivered=40, disordered=0, p50=0.5, p99=1.0, max=1.5)
@@ -25,6 +26,7 @@ GOOD = Outcome(
     broker="ours",
     attack="test",
     undisturbed=CALM,
+    elsewhere=CALM,
     attacked=replace(CALM, p99=2.0),
     alive=True,
     memory_before=10 * MIB,
@@ -37,6 +39,7 @@ GOOD = Outcome(
     commonest=1,
     commonest_line="[ERR] the limit",
     named=1,
+    turn=0.0,
     deeds={},
 )
 
@@ -69,6 +72,25 @@ def test_of_several_rounds_the_median_ratio_counts() -> None:
     noisy = replace(GOOD, attacked=replace(CALM, p99=50.0))
     assert [] == judge(ATTACK, [GOOD, noisy, GOOD])
     assert 1 == len(judge(ATTACK, [noisy, GOOD, noisy]))
+
+
+def test_what_an_attack_on_another_broker_costs_as_well_is_not_ours() -> None:
+    crowded = replace(GOOD, elsewhere=replace(CALM, p99=9.0), attacked=replace(CALM, p99=17.0))
+    assert [] == judge(ATTACK, [crowded])
+    assert 1 == len(judge(ATTACK, [replace(crowded, attacked=replace(CALM, p99=19.0))]))
+
+
+def test_the_longest_turn_is_told_whenever_there_is_a_longer_one(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with Timed() as reactor:
+        for number in (1, 200_000, 1):
+            reactor.call_soon(sum, range(number))
+            reactor.run_once(0)
+    lines = capfd.readouterr().err.splitlines()
+    assert all(map(is_ours, lines))
+    assert 1.0 < longest(lines) == max(longest([line]) for line in lines)
+    assert 0.0 == longest(["[INF] Server is ready"])
 
 
 def test_the_tally_misses_what_was_lost_and_what_came_twice_or_late() -> None:

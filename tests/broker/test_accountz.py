@@ -59,6 +59,13 @@ def test_an_unknown_account_is_refused_in_nats_servers_words() -> None:
     assert "Account NOPE does not exist" == str(caught.value)
 
 
+def test_an_account_by_jwt_is_called_what_it_calls_itself() -> None:
+    school = info("AKEY", title="school")
+    assert "school" == accountz("AKEY", STATS, [school], None)["account_detail"]["name_tag"]
+    (row,) = accstatz(True, STATS, [school])["account_statz"]
+    assert ("AKEY", "school") == (row["acc"], row["name"])
+
+
 def test_what_an_account_shares_is_shown_as_nats_server_shows_it() -> None:
     shared = info(
         "A",
@@ -66,6 +73,7 @@ def test_what_an_account_shares_is_shown_as_nats_server_shows_it() -> None:
             Export(b"q.x", service=True),
             Export(b"s.>", service=False),
             Export(b"t", service=False, accounts=("B",)),
+            Export(b"u.*", service=True, token=True, position=2),
         ),
         imports=(
             Import("B", b"s.>", service=False, prefix=b"p"),
@@ -81,6 +89,13 @@ def test_what_an_account_shares_is_shown_as_nats_server_shows_it() -> None:
         {"subject": "q.x", "type": "service", "response_type": "Singleton"},
         {"subject": "s.>", "type": "stream"},
         {"subject": "t", "type": "stream", "approved_accounts": ["B"]},
+        {
+            "subject": "u.*",
+            "type": "service",
+            "token_req": True,
+            "response_type": "Singleton",
+            "account_token_position": 2,
+        },
     ]
     assert exports == detail["exports"]
     state = {"invalid": False, "share": False, "tracking": False}

@@ -129,6 +129,37 @@ def test_accounts_without_users_ask_for_nothing() -> None:
     assert isinstance(make_authenticator(Options(accounts=(AccountBlock("A"),))), Anyone)
 
 
+def test_users_of_the_system_account_alone_leave_everybody_else_a_guest() -> None:
+    block = AccountBlock("$SYS", users=(UserBlock("s", "s", account="$SYS"),))
+    authenticator = make_authenticator(Options(accounts=(block,)))
+    assert (False, True) == (authenticator.required, authenticator.has_guest)
+    guest = authenticator.authenticate(gave())
+    assert isinstance(guest, Identity)
+    assert ("$G", True) == (guest.account, guest.user.startswith("nats-"))
+    system = authenticator.authenticate(gave(user="s", password="s"))
+    assert isinstance(system, Identity)
+    assert "$SYS" == system.account
+    assert AUTHORIZATION_VIOLATION == authenticator.authenticate(gave(user="s", password="x"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"accounts": (AccountBlock("$SYS"), AccountBlock("A")), "system_account": "$SYS"},
+        {"accounts": (AccountBlock("$SYS"),), "auth_timeout": 3.0},
+        {"accounts": (AccountBlock("$SYS"),), "permissions": Permissions(publish=Rules((b"a",)))},
+        {"accounts": (AccountBlock("SYS"),), "system_account": "$SYS"},
+        {"accounts": (), "system_account": "$G"},
+    ],
+)
+def test_users_beside_another_account_or_an_authorization_leave_nobody_a_guest(
+    settings: dict[str, Any],
+) -> None:
+    users = (UserBlock("s", "s", account=settings.get("system_account", "$SYS")),)
+    authenticator = make_authenticator(Options(users=users, **settings))
+    assert (True, False) == (authenticator.required, authenticator.has_guest)
+
+
 def test_the_way_of_a_connection_decides_what_a_certificate_means_and_who_the_guest_is() -> None:
     tls = TlsBlock("c", "k", verify_and_map=True)
     options = Options(

@@ -399,3 +399,12 @@ def test_an_operation_shows_itself_shortly_and_compares_by_value() -> None:
     assert "<Publish b'a' reply b'r' 5 bytes>" == repr(publish)
     assert {publish} == {Publish(b"a", b"r", b"hello")}
     assert publish != Ping()
+
+
+def test_messages_in_output_are_counted_whatever_they_hold() -> None:
+    output = (
+        b"+OK\r\nMSG a.b 1 11\r\nMSG x 1 0\r\n\r\n"
+        b"PING\r\nHMSG a 2 rr 12 13\r\nNATS/1.0\r\n\r\nx\r\n-ERR 'no'\r\nMSG a 1 0\r\n\r\n"
+    )
+    assert 3 == codec.count_messages(output)
+    assert 0 == codec.count_messages(b"")

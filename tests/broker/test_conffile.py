@@ -134,6 +134,17 @@ def test_an_operator_may_be_named_by_a_file_with_words_around_the_jwt(tmp_path: 
     assert (token, token) == jwt.operators
 
 
+@pytest.mark.parametrize(("given", "expected"), [("", jwts.ACCOUNT.key), ("S", "S")])
+def test_the_operator_names_the_systems_account_unless_the_file_does(
+    given: str, expected: str, tmp_path: Path
+) -> None:
+    text = jwts.configuration(
+        {jwts.ACCOUNT.key: jwts.account()}, {"system_account": jwts.ACCOUNT.key}
+    )
+    path = _write(tmp_path / "c.conf", text + (f"system_account: {given}\n" if given else ""))
+    assert expected == load(path, {}).system_account
+
+
 def test_a_file_without_a_jwt_is_no_operator(tmp_path: Path) -> None:
     operator = _write(tmp_path / "o.jwt", "nothing")
     path = _write(tmp_path / "s.conf", f"resolver: MEM\noperator: '{operator}'")

@@ -53,7 +53,7 @@ DIFFERENT = [
     ("leafnodes { remotes: [ { url: 'ws://a:1' } ] }", True),
     ("jetstream: enabled", True),
     ("accounts { A { jetstream: enabled } }", True),
-    ("accounts { A { msg_trace: a.b } }", True),
+    ("accounts { A { exports: [{service: x, latency: a.b}] } }", True),
     ("accounts { A { mappings { a: [{dest: b, weight: 10, cluster: c}] } } }", True),
     ("server_tags: [a, b]", True),
     # Ours alone.

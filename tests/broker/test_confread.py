@@ -84,6 +84,8 @@ def account(text: str, others: str = "") -> AccountBlock:
         ("remote_syslog: 'udp://h:514'", {"syslog": "udp://h:514"}),
         ("logfile: x", {"log_file": "x"}),
         ("max_closed_clients: 7", {"closed_ring": 7}),
+        ("presence: true", {"presence": True}),
+        ("slow_consumer_notices: on", {"slow_consumer_notices": True}),
         ("ingress { bytes: 1mb, msgs: 10, burst: '2s' }", {"ingress": IngressLimit(2**20, 10, 2)}),
         ("no_fast_producer_stall: true", {}),
         ("authorization { user: a, pass: b }", {"user": "a", "password": "b"}),
@@ -179,24 +181,37 @@ def test_an_account_has_users_limits_and_what_it_shares() -> None:
         users=(UserBlock("a", account="A"),),
         exports=(
             Export(b"s.>", service=False),
-            Export(b"q", service=True, accounts=("B",), response="chunked", threshold=2.0),
+            Export(
+                b"q",
+                service=True,
+                accounts=("B",),
+                response="chunked",
+                threshold=2.0,
+                allow_trace=True,
+            ),
         ),
         imports=(
-            Import("B", b"x", service=False, prefix=b"from.b"),
+            Import("B", b"x", service=False, prefix=b"from.b", allow_trace=True),
             Import("B", b"y", service=True, to=b"why", share=True),
         ),
         max_connections=1,
         max_subscriptions=2,
         max_payload=3,
+        presence=True,
+        slow_consumer_notices=True,
+        trace_destination=b"t.r",
+        trace_sampling=5,
     )
     text = """
         users: [{user: a}]
-        exports: [{stream: s.>}, {service: q, accounts: [B], response: chunk, threshold: "2s"}]
+        exports: [{stream: s.>}, {service: q, accounts: [B], response: chunk, threshold: "2s",
+                   allow_trace: on}]
         imports: [
-            {stream: {account: B, subject: x}, prefix: from.b}
+            {stream: {account: B, subject: x}, prefix: from.b, allow_trace: true}
             {service: {account: B, subject: y}, to: why, share: true}
         ]
-        limits {max_conn: 1, max_subs: 2, max_pay: 3}"""
+        limits {max_conn: 1, max_subs: 2, max_pay: 3}
+        presence: true, slow_consumer_notices: true, msg_trace: {dest: t.r, sampling: 5%}"""
     assert expected == account(text, ", B {exports: [{stream: x}, {service: y}]}")
 
 

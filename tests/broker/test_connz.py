@@ -293,6 +293,8 @@ def test_a_page_in_cid_order_makes_records_of_its_own_rows_only() -> None:
     asked: list[int] = []
 
     class Recorder:
+        account = "$G"
+
         def __init__(self, cid: int) -> None:
             self.cid = cid
 

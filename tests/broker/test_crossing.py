@@ -213,6 +213,35 @@ def test_an_import_that_does_not_hold_is_a_complaint_and_no_error(
     assert what in complaint
 
 
+EXPORTS = (
+    Export(b"a.>", False),
+    Export(b"a.b", False, accounts=("C",)),
+    Export(b"t.>", False, token=True),
+    Export(b"p.*", False, position=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "holds"),
+    [
+        (Import("A", b"a.x", False), True),
+        # The export of the very subject counts, and not a wider one beside it.
+        (Import("A", b"a.b", False), False),
+        (Import("A", b"t.x", False), False),
+        (Import("A", b"t.x", False, activated=True), True),
+        (Import("A", b"p.B", False), True),
+        (Import("A", b"p.C", False), False),
+        (Import("A", b"p.*", False), False),
+        (Import("A", b"a.x", True), False),
+    ],
+)
+def test_an_import_holds_if_its_export_is_open_to_it(wanted: Import, holds: bool) -> None:
+    switch = Switch(
+        blocks=(AccountBlock("A", exports=EXPORTS), AccountBlock("B", imports=(wanted,)))
+    )
+    assert holds == (switch.board.complaints == ())
+
+
 def test_imports_that_form_a_cycle_are_refused() -> None:
     def one(name: str, other: str) -> AccountBlock:
         return AccountBlock(

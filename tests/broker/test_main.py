@@ -1,4 +1,4 @@
-"""The program: a process of its own, its log lines, signals, files and exit statuses."""
+"""The program: a process of its own, its log lines, files, reloads and exit statuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,66 +26,8 @@ from broker.config import Options
 from broker.logs import configure
 from reactor.demux import available
 from reactor.testing import make_reactor
+from tests.support.programs import DEADLINE, ROOT, run, running, wait_for
 from tests.support.raw_client import RawClient
-
-DEADLINE = 20.0
-ROOT = Path(__file__).resolve().parents[2]
-PROTOCOL_1 = b'CONNECT {"verbose":false,"protocol":1}\r\n'
-
-
-class Program:
-    """``python -m broker`` with its log so far."""
-
-    def __init__(self, *flags: str, environ: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-W", "error", "-m", "broker", "-a", "127.0.0.1", *flags]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **(environ or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines: list[str] = []
-
-    def read_until(self, pattern: str) -> re.Match[str]:
-        """The first line from here on that has the pattern; the program's end fails the test."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"it ended without a line that has {pattern!r}: {self.lines}")
-
-    def port(self) -> int:
-        return int(self.read_until(r"Listening for client connections on 127\.0\.0\.1:(\d+)")[1])
-
-    def end(self, number: signal.Signals) -> tuple[int, list[str]]:
-        """Send a signal; the exit status, and the texts of the lines that followed."""
-        self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=DEADLINE)
-        return self.process.returncode, [line.partition("] ")[2][27:] for line in rest.splitlines()]
-
-
-@contextlib.contextmanager
-def running(*flags: str, environ: dict[str, str] | None = None) -> Iterator[Program]:
-    program = Program(*flags, environ=environ)
-    try:
-        yield program
-    finally:
-        program.process.kill()
-        program.process.communicate(timeout=DEADLINE)
-
-
-def run(*flags: str) -> subprocess.CompletedProcess[str]:
-    """The program to its end, which these flags bring about."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "broker", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-    )
 
 
 @contextlib.contextmanager
@@ -113,20 +54,6 @@ def test_it_says_what_it_does_in_nats_servers_words() -> None:
     ]
     assert len(patterns) == len(texts)
     assert all(map(re.fullmatch, patterns, texts))
-
-
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [(signal.SIGINT, "interrupt"), (signal.SIGTERM, "terminated"), (signal.SIGQUIT, "quit")],
-)
-def test_a_signal_ends_it_in_good_order(number: signal.Signals, name: str) -> None:
-    with running("-p", "-1") as program, RawClient(program.port()) as client:
-        client.ask(b'CONNECT {"verbose":false}\r\nSUB a 1\r\n')
-        status, lines = program.end(number)
-        assert 0 == status
-        ends = [f'Trapped "{name}" signal', "Initiating Shutdown...", "Server Exiting.."]
-        assert ends == [line[6:] for line in lines[-3:]]
-        assert [] == client.read_to_end()
 
 
 def test_clients_get_what_they_are_owed_when_it_ends() -> None:
@@ -247,103 +174,6 @@ def test_every_backend_can_be_chosen(backend: str) -> None:
         assert backend == program.read_until(r"  Backend:  (\w+)")[1]
         with RawClient(program.port()) as client:
             assert [] == client.ask(b'CONNECT {"verbose":false}\r\n')
-
-
-# ------------------------------------------------------------------------------------- signals
-
-
-def test_a_signal_that_reloads_needs_a_file_and_harms_nobody_without_one() -> None:
-    with running("-p", "-1") as program, RawClient(program.port()) as client:
-        client.ask(b'CONNECT {"verbose":false}\r\n')
-        program.process.send_signal(signal.SIGHUP)
-        program.read_until('Trapped "hangup" signal')
-        program.read_until(
-            r"\[ERR\] Failed to reload server configuration: can only reload config when a file is "
-            "provided using -c or --config"
-        )
-        assert [] == client.ask(b"")
-
-
-def test_a_log_file_that_was_moved_is_opened_anew_on_demand(tmp_path: Path) -> None:
-    path, old = tmp_path / "log", tmp_path / "log.1"
-    ready = tmp_path / "pid"
-    with running("-p", "-1", "-l", str(path), "-P", str(ready)) as program:
-        wait_for(lambda: path.exists() and "Server is ready" in path.read_text())
-        path.rename(old)
-        program.process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: path.exists() and "File log re-opened" in path.read_text())
-        program.process.send_signal(signal.SIGTERM)
-        program.process.communicate(timeout=DEADLINE)
-    assert old.read_text().splitlines()[-1].endswith("Server is ready")
-    assert path.read_text().splitlines()[-1].endswith("Server Exiting..")
-
-
-def test_without_clients_lame_duck_mode_ends_it_at_once() -> None:
-    with running("-p", "-1") as program:
-        program.read_until("Server is ready")
-        status, lines = program.end(signal.SIGUSR2)
-    assert 0 == status
-    expected = [
-        'Trapped "user defined signal 2" signal',
-        "Entering lame duck mode, stop accepting new clients",
-        "Initiating Shutdown...",
-        "Server Exiting..",
-    ]
-    assert expected == [line[6:] for line in lines]
-
-
-def test_a_lame_duck_tells_its_clients_takes_no_new_ones_and_heeds_an_interrupt_only() -> None:
-    with running("-p", "-1") as program:
-        port = program.port()
-        with RawClient(port) as client:
-            assert [] == client.ask(PROTOCOL_1)
-            program.process.send_signal(signal.SIGUSR2)
-            # The first of these is the one that follows the first PING.
-            assert b'"ldm":true' in client.read_frames(2)[1]
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port))
-            program.process.send_signal(signal.SIGTERM)
-            program.read_until('Trapped "terminated" signal')
-            assert [] == client.ask(b"")
-            status, lines = program.end(signal.SIGINT)
-    assert (0, "Server Exiting..") == (status, lines[-1][6:])
-
-
-@pytest.mark.parametrize(
-    ("command", "status"), [("quit", 0), ("term", 0), ("stop", -signal.SIGKILL), ("ldm", 0)]
-)
-def test_a_running_broker_can_be_told_by_another_call(
-    tmp_path: Path, command: str, status: int
-) -> None:
-    path = tmp_path / "pid"
-    with running("-p", "-1", "-P", str(path)) as program:
-        program.read_until("Server is ready")
-        told = run("--signal", f"{command}={path}")
-        assert (0, "", "") == (told.returncode, told.stdout, told.stderr)
-        program.process.communicate(timeout=DEADLINE)
-        assert status == program.process.returncode
-
-
-def test_a_broker_that_is_not_there_cannot_be_told() -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait(DEADLINE)
-    told = run("--signal", f"ldm={gone.pid}")
-    expected = f'reactor-broker: signal "ldm" {gone.pid}: no such process\n'
-    assert (1, expected) == (told.returncode, told.stderr)
-
-
-def test_whoever_started_it_as_a_service_is_told_how_it_is(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(DEADLINE)
-        manager.bind(str(tmp_path / "notify"))
-        with running("-p", "-1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as program:
-            expected = f"READY=1\nMAINPID={program.process.pid}"
-            assert expected == manager.recv(1000).decode()
-            program.process.send_signal(signal.SIGHUP)
-            assert manager.recv(1000).startswith(b"RELOADING=1\n")
-            assert b"READY=1" == manager.recv(1000)
-            program.process.send_signal(signal.SIGTERM)
-            assert b"STOPPING=1" == manager.recv(1000)
 
 
 # --------------------------------------------------------------------------------------- files
@@ -472,6 +302,7 @@ NOT_AT_START = [
     *("asyncio", "bcrypt", "difflib", "email", "h11", "http", "logging.handlers"),
     *("multiprocessing", "nacl", "subprocess", "urllib.parse", "wsproto"),
     *("broker.conf", "broker.lameduck", "broker.monitor", "broker.reloading", "broker.websocket"),
+    *("broker.events", "broker.monitorpages", "broker.sysdesk"),
 ]
 
 
@@ -500,10 +331,3 @@ def test_a_plain_start_imports_nothing_that_it_does_not_use() -> None:
     loaded = ended.stdout.split()
     assert "broker.server" in loaded
     assert [] == [name for name in NOT_AT_START if name in loaded]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        os.sched_yield()

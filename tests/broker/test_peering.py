@@ -208,8 +208,8 @@ def test_plain_interest_is_told_once_and_a_group_at_each_change() -> None:
         (b"a", b"", 1),
         (b"b", b"q", 1),
         (b"b", b"q", 2),
-        (b"a", b"", 0),
         (b"b", b"q", 1),
+        (b"a", b"", 0),
         (b"b", b"q", 0),
     ] == [(line.subject, line.queue, line.weight) for line in lines]
 

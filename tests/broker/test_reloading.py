@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from broker.blocks import JwtBlock
+from broker.blocks import AccountBlock, JwtBlock, UserBlock
 from broker.reloading import ReloadRefused
 from tests.support import jwts
 from tests.support.virtual_broker import QUIET, VirtualBroker
@@ -186,3 +186,35 @@ def test_an_account_whose_jwt_is_taken_away_loses_its_users_and_one_that_is_adde
     again = broker.accept()
     again.send(b'CONNECT {"verbose":false,"jwt":"%b"}\r\nPING\r\n' % token.encode())
     assert again.take().endswith(b"PONG\r\n")
+
+
+def test_who_is_revoked_is_told_so_once_it_is_in_and_nothing_when_it_comes_back() -> None:
+    broker = VirtualBroker(jwt=jwts.block())
+    token = jwts.user({"bearer_token": True})
+    client = broker.connect(jwts.hello(token))
+    revoked = jwts.block(jwts.account({"revocations": {jwts.USER.key: 1000}}))
+    reload(broker, jwt=revoked)
+    assert b"-ERR 'User Authentication Revoked'\r\n" == client.take()
+    again = broker.connect(jwts.hello(token))
+    assert b"-ERR 'Authorization Violation'\r\n" == again.take()
+    assert ["Credentials Revoked", "Authentication Failure"] == broker.reasons()
+
+
+def test_a_time_that_is_over_is_counted_from_the_reload_and_not_from_the_login() -> None:
+    broker = VirtualBroker(jwt=jwts.block())
+    end = int(broker.server.wall(broker.reactor.now())) + 100
+    client = broker.connect(jwts.hello(jwts.user({"bearer_token": True}, exp=end)))
+    broker.reactor.run_for(50)
+    reload(broker, jwt=jwts.block(jwts.account({"tags": ["new"]})))
+    broker.reactor.run_for(51)
+    assert client.take().endswith(b"-ERR 'User Authentication Expired'\r\n")
+
+
+def test_of_too_many_connections_of_an_account_the_newest_go() -> None:
+    users = (UserBlock("ann", "a", account="A"),)
+    broker = VirtualBroker(accounts=(AccountBlock("A", users=users),))
+    hello = b'CONNECT {"verbose":false,"user":"ann","pass":"a"}\r\n'
+    first, second = broker.connect(hello), broker.connect(hello)
+    reload(broker, accounts=(AccountBlock("A", users=users, max_connections=1),))
+    assert b"-ERR 'maximum account active connections exceeded'\r\n" == second.take()
+    assert b"PONG\r\n" == first.ask(b"PING\r\n")

@@ -35,6 +35,7 @@ RECORDS: dict[str, type] = {
     "responses": Responses,
     "account": AccountBlock,
     "limits": AccountBlock,
+    "msg_trace": AccountBlock,
     "export": Export,
     "import": Import,
     "source": Import,

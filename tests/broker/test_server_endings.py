@@ -256,7 +256,7 @@ def test_whoever_observes_is_told_of_the_end_while_messages_still_leave() -> Non
         def closing(self) -> None:
             client.socket.send(b"PUB a 3\r\nbye\r\n")
 
-    broker.server.observer = LastWords()
+    broker.server.observer.add(LastWords())
     broker.server.close()
     broker.reactor.settle()
     assert b"MSG a 1 3\r\nbye\r\n" == client.take()
@@ -270,7 +270,7 @@ def test_whoever_observes_is_told_of_each_end_and_whether_the_client_had_come_in
         def ended(self, info: ConnectionInfo, authenticated: bool) -> None:
             told.append((info.reason, authenticated))
 
-    broker.server.observer = Diary()
+    broker.server.observer.add(Diary())
     broker.connect(TOKEN).socket.close()
     broker.reactor.settle()
     broker.connect(b'CONNECT {"auth_token":"x"}\r\n').take()

@@ -140,3 +140,46 @@ def test_a_tap_keeps_its_account_and_survives_a_new_configuration() -> None:
 def test_a_filter_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="is no filter"):
         Switch().board.tap("$G", b"a..b", lambda message: None)
+
+
+def test_a_tap_in_every_account_hears_what_is_below_sys_whatever_its_filter_begins_with() -> None:
+    switch = Switch()
+    link = switch.connect("A")
+    wide: list[Message] = []
+    narrow: list[Message] = []
+    switch.board.tap(None, b">", wide.append)
+    switch.board.tap(None, b"$SYS.*", narrow.append)
+    switch.say(link, b"PUB $SYS.a 0", b"", b"PUB b 0", b"")
+    assert [b"$SYS.a", b"b"] == [message.subject for message in wide]
+    assert [b"$SYS.a"] == [message.subject for message in narrow]
+
+
+def test_a_subject_below_sys_is_found_anew_each_time_even_where_a_flow_would_fit() -> None:
+    switch = Switch()
+    link = switch.connect()
+    switch.say(link, b"SUB *.* 1", b"PUB a.b 0", b"", b"PUB $SYS.b 0", b"")
+    assert [b"*.*"] == [flow.pattern for _, flow in switch.plane.flows]
+    heard: list[Message] = []
+    tap = switch.board.tap(None, b"$SYS.b", heard.append)
+    switch.say(link, b"PUB a.b 0", b"", b"PUB $SYS.b 0", b"")
+    switch.board.untap(tap)
+    switch.say(link, b"PUB $SYS.b 0", b"")
+    assert (5, [b"$SYS.b"]) == (len(switch.heard(link)), [one.subject for one in heard])
+
+
+def test_whether_anybody_would_hear_counts_clients_and_not_taps() -> None:
+    switch = Switch()
+    board = switch.board
+    assert not board.heard("nowhere", b"a")
+    board.tap("A", b"a", lambda message: None)
+    assert not board.heard("A", b"a")
+    link = switch.connect("A")
+    switch.say(link, b"SUB b 1")
+    assert (False, True) == (board.heard("A", b"a"), board.heard("A", b"b"))
+
+
+def test_whoever_imports_a_stream_counts_as_somebody_who_would_hear() -> None:
+    exporter = AccountBlock("A", exports=(Export(b"a.>", service=False),))
+    importer = AccountBlock("B", imports=(Import("A", b"a.>", service=False),))
+    switch = Switch(blocks=(exporter, importer))
+    assert (True, False) == (switch.board.heard("A", b"a.x"), switch.board.heard("A", b"b"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from broker.config import Options
 from broker.tlsdoor import Way, way
+from reactor.testing import memory_socketpair
 from tests.support import tls_files
 from tests.support.virtual_broker import QUIET, VirtualBroker, VirtualTls
 
@@ -76,6 +78,20 @@ def test_plain_bytes_where_a_handshake_is_due_end_the_connection_without_a_word(
     assert client.ended
     assert [SHUNNED] == broker.reasons()
     assert "TLS handshake error: " in caplog.text
+
+
+@pytest.mark.parametrize("said", [QUIET, b"\0" * 600, b""])
+def test_who_answers_before_it_has_read_info_sees_it_all_the_same(
+    tmp_path: Path, said: bytes
+) -> None:
+    broker = broker_with(tmp_path)
+    ours, theirs = memory_socketpair(broker.reactor.demultiplexer)
+    theirs.send(said)
+    theirs.shutdown(socket.SHUT_WR)
+    broker.server.admit(ours, ("127.0.0.1", 5000))
+    broker.reactor.settle()
+    assert True is info(theirs.recv(65536))["tls_required"]
+    assert [SHUNNED] == broker.reasons()
 
 
 def test_silence_where_a_handshake_is_due_ends_after_the_timeout(

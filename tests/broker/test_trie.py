@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker import trie as module
 from broker.subject import collides, is_literal, is_valid_filter, matches
-from broker.trie import Trie, join_patterns
+from broker.trie import MAX_PATTERN, Trie, join_patterns
 
 TOKENS = [b"a", b"b", b"c", b"a*", b"*", b">"]
 
@@ -132,6 +133,51 @@ def test_what_was_removed_leaves_no_trace(
     assert sorted(fresh.resolve(subject).values) == sorted(trie.resolve(subject).values)
     # The pattern shows whether an empty node was left behind.
     assert fresh.resolve(subject).pattern == trie.resolve(subject).pattern
+
+
+def nodes(trie: Trie[tuple[bytes, int]]) -> list[object]:
+    """Every node below the root."""
+    found: list[object] = []
+    stack = list(trie._root.children())
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack += node.children()
+    return found
+
+
+@given(entries, entries)
+def test_there_is_a_node_only_where_filters_part_or_end(
+    kept: list[tuple[bytes, int]], gone: list[tuple[bytes, int]]
+) -> None:
+    trie = filled(kept + gone)
+    for pair in set(gone) - set(kept):
+        trie.remove(pair[0], pair)
+    # Each of n filters adds at most an end and a place where it parts from the others.
+    assert len(nodes(trie)) <= 2 * len({filter for filter, _ in kept})
+    assert len(nodes(filled(kept))) == len(nodes(trie))
+
+
+@given(entries, published)
+def test_a_subject_too_long_for_a_pattern_is_resolved_all_the_same(
+    pairs: list[tuple[bytes, int]], subject: bytes
+) -> None:
+    expected = filled(pairs).resolve(subject).values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MAX_PATTERN", 0)
+        resolution = filled(pairs).resolve(subject)
+    assert (expected, b"") == (resolution.values, resolution.pattern)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(MAX_PATTERN, True), (MAX_PATTERN + 1, False)])
+def test_a_subject_of_very_many_tokens_gets_no_pattern(count: int, kept: bool) -> None:
+    trie: Trie[int] = Trie()
+    subject = b".".join([b"a"] * count)
+    trie.insert(subject, 1)
+    assert ([1], subject if kept else b"") == (
+        trie.resolve(subject).values,
+        trie.resolve(subject).pattern,
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ STATS = BrokerStats(
     slow_consumers=1,
     stale_connections=2,
     flows=8,
+    websocket_port=8080,
 )
 
 
@@ -72,7 +73,7 @@ def test_what_is_configured_is_told_and_nothing_secret() -> None:
             password="hidden",
             user="u",
             tls=TlsBlock("cert", "key", verify=True),
-            websocket=WebsocketBlock(host="h", port=8080, no_tls=True, token_cookie="c"),
+            websocket=WebsocketBlock(host="h", port=-1, no_tls=True, token_cookie="c"),
             system_account="SYS",
             accounts=(AccountBlock("SYS"),),
             digest="sha256:00",

@@ -15,7 +15,7 @@ import pytest
 from broker.blocks import WebsocketBlock
 from broker.errors import Closed
 from broker.websocket import WebsocketListener
-from broker.wstransport import CODES
+from broker.wstransport import CODES, FRAME, FRAMES
 from reactor import Reactor
 from tests.support import raw_websocket as raw
 from tests.support import tls_files
@@ -338,6 +338,31 @@ def test_a_subscriber_that_reads_too_slowly_is_cut_off() -> None:
     assert b"PONG\r\n" == publisher.ask(b"PING\r\n")
 
 
+def test_a_flood_of_frames_is_worked_off_a_few_in_a_turn() -> None:
+    client = enter()
+    pings = [b"%d" % number for number in range(5 * FRAMES)]
+    client.socket.send(b"".join(raw.frame(ping, raw.PING) for ping in pings))
+    answered = []
+    for _ in range(20):
+        client.reactor.run_once(0)
+        try:
+            answer = client.socket.recv(1 << 20)
+        except BlockingIOError:
+            continue
+        answered.append([one.payload for one in raw.frames(answer)])
+    assert max(map(len, answered)) <= FRAMES
+    assert pings == [payload for turn in answered for payload in turn]
+
+
+def test_who_asks_for_answers_and_takes_none_does_not_fill_our_memory() -> None:
+    client = enter()
+    for _ in range(100):
+        client.send(raw.frame(b"x" * 125, raw.PING) * 500)
+    assert client.connection.stream.pending <= FRAME + FRAMES * 127
+    client.take()
+    assert b"PONG\r\n" == raw.text(client.ask(raw.frame(b"PING\r\n")))
+
+
 # ----------------------------------------------------------------------------------- compression
 
 
@@ -416,9 +441,11 @@ def reactor() -> Iterator[Reactor]:
 class Guests:
     """A server that only counts who came."""
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Reactor) -> None:
+        from broker.complaints import Complaints
         from broker.config import Options
 
+        self.complaints = Complaints(reactor)
         self.options = Options(host="127.0.0.1")
         self.count = 0
 
@@ -430,7 +457,7 @@ class Guests:
 def test_the_listener_takes_any_free_port_and_closes_with_those_at_the_door(
     reactor: Reactor,
 ) -> None:
-    listener = WebsocketListener(reactor, Guests(), WebsocketBlock(port=-1, no_tls=True))
+    listener = WebsocketListener(reactor, Guests(reactor), WebsocketBlock(port=-1, no_tls=True))
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
         while not listener._doors:
             reactor.run_once(1)
@@ -441,7 +468,7 @@ def test_the_listener_takes_any_free_port_and_closes_with_those_at_the_door(
 
 
 def test_the_listener_hands_over_who_was_let_in(reactor: Reactor) -> None:
-    guests = Guests()
+    guests = Guests(reactor)
     listener = WebsocketListener(reactor, guests, WebsocketBlock(port=-1, no_tls=True))
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
         client.sendall(raw.request())
@@ -457,7 +484,7 @@ def test_a_certificate_that_is_not_there_is_told_before_anybody_listens(
     block = tls_files.block(tmp_path)
     Path(block.cert_file).unlink()
     with pytest.raises(FileNotFoundError, match=r"server\.pem"):
-        WebsocketListener(reactor, Guests(), WebsocketBlock(port=-1, tls=block))
+        WebsocketListener(reactor, Guests(reactor), WebsocketBlock(port=-1, tls=block))
 
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

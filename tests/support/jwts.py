@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nacl.signing import SigningKey
@@ -65,3 +66,35 @@ def block(token: str | None = None, operator: Any = None) -> JwtBlock:
     """A configuration with one operator, and one account (by default without limits)."""
     own = OPERATOR.vouch("operator", OPERATOR.key, operator)
     return JwtBlock((own,), {ACCOUNT.key: token or account()})
+
+
+def activation(
+    allowed: str,
+    by: Signer,
+    *,
+    kind: str = "stream",
+    account: str = "",
+    subject: str = ACCOUNT.key,
+    **body: Any,
+) -> str:
+    """What an exporter signs so that `ACCOUNT` may import `allowed`."""
+    nats = {"subject": allowed, "kind": kind, **({"issuer_account": account} if account else {})}
+    return by.vouch("activation", subject, nats, **body)
+
+
+def configuration(tokens: Mapping[str, str], claims: Any = None) -> str:
+    """A configuration file with one operator of these claims, and with accounts by their keys."""
+    operator = OPERATOR.vouch("operator", OPERATOR.key, claims)
+    preload = "".join(f'  {key}: "{token}"\n' for key, token in tokens.items())
+    return f'operator: "{operator}"\nresolver: MEMORY\nresolver_preload: {{\n{preload}}}\n'
+
+
+def hello(token: str, nonce: str = "", by: Signer | None = None) -> bytes:
+    """The CONNECT of `USER`, or of another, with a token; without a nonce it signs none."""
+    fields: dict[str, Any] = {"verbose": False, "pedantic": False, "headers": True}
+    fields |= {
+        "no_responders": True,
+        "jwt": token,
+        "sig": (by or USER).sign(nonce.encode()) if nonce else "",
+    }
+    return b"CONNECT " + json.dumps(fields).encode() + b"\r\n"

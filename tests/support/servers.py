@@ -37,7 +37,10 @@ _ANY_PORT = -1
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a test may ask of any server; None leaves the server's default. Times are seconds."""
+    """What a test may ask of any server; None leaves the server's default. Times are seconds.
+
+    ``config`` is whatever else a configuration file says, in nats-server's grammar.
+    """
 
     max_payload: int | None = None
     max_control_line: int | None = None
@@ -50,6 +53,7 @@ class Settings:
     user: str | None = None
     password: str | None = None
     token: str | None = None
+    config: str | None = None
 
     def given(self) -> dict[str, Any]:
         """The settings that are not None, by name: the arguments of our `Broker`."""
@@ -136,6 +140,14 @@ class ServerProcess:
             self._process.wait(_STOP_WITHIN)
         self._reader.join(_STOP_WITHIN)
         self._process = None
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a line with that text is in the log.
+
+        Raises:
+            RuntimeError: there is none in time; the message has the log.
+        """
+        self.find(re.compile(re.escape(text)))
 
     def kill(self) -> None:
         """End the server at once, as a power cut would, and wait for its end."""
@@ -237,6 +249,8 @@ def real_server_path() -> Path:
 def _configuration(settings: Settings) -> str:
     """`settings` in nats-server's configuration grammar, of which JSON values are a part."""
     given = settings.given()
+    more = settings.config or ""
+    given.pop("config", None)
     authorization = {
         name: given.pop(ours)
         for name, ours in (
@@ -251,7 +265,7 @@ def _configuration(settings: Settings) -> str:
         given["ping_interval"] = f"{given['ping_interval']}s"
     if authorization:
         given["authorization"] = authorization
-    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in given.items())
+    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in given.items()) + more
 
 
 def _flags(settings: Settings) -> list[str]:

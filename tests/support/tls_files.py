@@ -16,6 +16,7 @@ from broker.blocks import TlsBlock
 AUTHORITY = trustme.CA()
 SERVER = AUTHORITY.issue_cert("127.0.0.1", "localhost")
 CLIENT = AUTHORITY.issue_cert("ann@school.example", "ann.school.example", common_name="ann")
+OTHER_CLIENT = AUTHORITY.issue_cert("tom@school.example", common_name="tom")
 
 
 def block(folder: Path, **fields: Any) -> TlsBlock:

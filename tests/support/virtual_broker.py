@@ -193,6 +193,7 @@ class VirtualWebsocket(VirtualSocket):
             block,
             ("127.0.0.1", 8080),
             options.max_control_line + options.max_payload + 4096,
+            broker.server.complaints,
             admit,
             self.doors.append,
         )

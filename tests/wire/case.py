@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 from collections.abc import Mapping, Sequence
 
 from tests.support.servers import Settings
@@ -97,6 +98,11 @@ CONNECTED = (
 )
 """The second INFO, which follows the first PONG to a client of `protocol` 1; from `PLAIN`."""
 
+VIOLATION = b"-ERR 'Authorization Violation'\r\n"
+
+SIGNATURE = "<signature>"
+"""Stands in a script for the signature of the connection's nonce by `tests.support.jwts.USER`."""
+
 Step = tuple[str, bytes | Sequence[bytes]]
 """A connection's letter, and what it sends: at once, or in several writes, each read before the
 next is sent.
@@ -127,6 +133,23 @@ class Case:
                 raise ValueError(f"{self.name}: a step of {letter} has no PING, so nothing ends it")
         if unheard := set(self.replies) ^ {letter for letter, _ in self.script}:
             raise ValueError(f"{self.name}: {sorted(unheard)} only speak, or only hear")
+
+
+def login(**fields: object) -> bytes:
+    """A CONNECT with these fields, quiet unless they say otherwise, and a PING. Underscores at the
+    end of a name are left out.
+    """
+    said: dict[str, object] = {"verbose": False}
+    said |= {name.rstrip("_"): value for name, value in fields.items()}
+    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return b"CONNECT " + text.encode() + b"\r\nPING\r\n"
+
+
+def connected(account: str, *, max_payload: int = 1048576) -> bytes:
+    """The second INFO of a server that asks who is there."""
+    fields: dict[str, object] = {"auth_required": True, "connect_info": True, "headers": True}
+    fields |= {"max_payload": max_payload, "proto": 1, "remote_account": account}
+    return b"INFO " + json.dumps(fields).encode() + b"\r\n"
 
 
 def joined(sent: bytes | Sequence[bytes]) -> bytes:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -110,4 +112,12 @@ class RealServers:
 
 def our_broker(cell: Cell, settings: Settings) -> Broker:
     """A broker for this cell, not yet started."""
-    return Broker(port=0, backend=cell.backend, **_FLOW_TABLES[cell.flows], **settings.given())
+    given = settings.given()
+    text = given.pop("config", None)
+    given |= {"port": 0, "backend": cell.backend, **_FLOW_TABLES[cell.flows]}
+    if text is None:
+        return Broker(**given)
+    with tempfile.TemporaryDirectory(prefix="broker-") as folder:
+        file = Path(folder) / "broker.conf"
+        file.write_text(text, encoding="utf-8")
+        return Broker(config=file, **given)

@@ -23,6 +23,7 @@ ODD: tuple[Case, ...] = (
     _read("CONNECT may have a key with an escape", b' {"verbo\\u0073e":false}'),
     _read("CONNECT may have null for texts", b' {"verbose":false,"user":null,"lang":null}'),
     _read("CONNECT may have a key and signature", b' {"verbose":false,"nkey":"x","sig":"y"}'),
+    _read("CONNECT may have a will, which means nothing", b' {"verbose":false,"will":5}'),
     _silent("CONNECT with a trailing comma closes in silence", b'{"verbose":false,}'),
     _silent("CONNECT in single quotes closes in silence", b"{'verbose':false}"),
     _silent("CONNECT with a leading zero closes in silence", b'{"x":01}'),

@@ -1,0 +1,1 @@
+"""Pages in a real browser: the dashboard, its console, and NATS's own JavaScript client."""
