@@ -261,6 +261,18 @@ def test_leaves_do_not_take_the_places_of_clients() -> None:
     assert 1 == info.connections
 
 
+def test_what_only_a_broker_says_to_its_own_clients_is_not_taken_and_costs_no_link() -> None:
+    tree = VirtualTree()
+    account = AccountBlock("A", users=(UserBlock("ann", "p"),), presence=True)
+    hub = tree.node("HUB", accounts=(account,))
+    client = hub.client(b'CONNECT {"verbose":false,"user":"ann","pass":"p"}\r\nSUB $EVENT.> 1\r\n')
+    stranger = hub.knock()
+    stranger.ask(b'CONNECT {"name":"L","user":"ann","pass":"p"}\r\n')
+    client.take()
+    assert b"PONG\r\n" in stranger.ask(b"LMSG $EVENT.CONNECT 2\r\n{}\r\nPING\r\n")
+    assert b"" == client.take()
+
+
 # --- rings
 
 
