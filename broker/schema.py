@@ -310,7 +310,6 @@ _BLOCKS: dict[str, tuple[Line, ...]] = {
     **LEAF_BLOCKS,
 }
 
-_NO_LEAF = "leaf nodes are not there yet"
 _NO_JETSTREAM = "there is no JetStream yet; messages are not stored"
 _NOT_YET = "it is not there yet"
 
@@ -344,7 +343,7 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("nkey", "an account that has a key comes by operator and resolver_preload"),
         ("jetstream", _NO_JETSTREAM),
     ),
-    "limits": (("max_leafnodes max_leafs", _NO_LEAF),),
+    "limits": (("max_leafnodes max_leafs", "leaf nodes are not counted yet"),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),
