@@ -30,7 +30,7 @@ from broker.flow import Delivery
 from broker.link import Link
 from broker.permissions import Permissions, PublishGate, Responses, Rules, SubscribeGate
 from broker.reserved import EVENTS, SYSTEM
-from broker.scope import EVERYWHERE, Scope
+from broker.scope import EVERYWHERE, Kind, Scope
 from broker.snapshots import AccountInfo
 from broker.taps import Tap
 from broker.transform import Mapper
@@ -185,6 +185,7 @@ class Account:
         self.taps: dict[Tap, None] = {}  # in the order of arrival
         self.members: dict[int, Member] = {}  # by link id
         self._entered = self._slow = 0
+        self._peers = 0  # members that are other servers
         self._past: _Counters = (0, 0, 0, 0)
 
     def is_idle(self) -> bool:
@@ -192,9 +193,9 @@ class Account:
         return not (self.block or self.members or self.trie or self.taps)
 
     def is_full(self) -> bool:
-        """Whether its block allows no more links."""
+        """Whether its block allows no more clients."""
         most = self.block.max_connections if self.block else 0
-        return 0 < most <= len(self.members)
+        return 0 < most <= len(self.members) - self._peers
 
     @property
     def presence(self) -> bool:
@@ -236,13 +237,16 @@ class Account:
 
     def join(self, member: Member) -> None:
         """Count a link in.  O(1)."""
-        self._entered += member.link.id not in self.members
+        if member.link.id not in self.members:
+            self._entered += member.link.kind is Kind.CLIENT
+            self._peers += member.link.kind is not Kind.CLIENT
         self.members[member.link.id] = member
 
     def part(self, member: Member) -> None:
         """Count a link out, and keep what it did.  O(1)."""
         if self.members.get(member.link.id) is member:  # else it is here anew already
             del self.members[member.link.id]
+            self._peers -= member.link.kind is not Kind.CLIENT
         self._past = _sum(self._past, _done(member))
         self._slow += member.link.overflowed
 
@@ -254,7 +258,7 @@ class Account:
         block = self.block
         return AccountInfo(
             self.name,
-            len(self.members),
+            len(self.members) - self._peers,
             self._entered,
             len(self.trie) - self.leaving,
             *totals,
@@ -263,6 +267,7 @@ class Account:
             block.imports if block else (),
             block.mappings if block else (),
             block.title if block else "",
+            self._peers,
         )
 
 

@@ -1,8 +1,8 @@
 """The monitor's ``/accountz`` and ``/accstatz``: which accounts there are, what each shares with
 the others, and its share of the traffic.
 
-The fields, their names and their order are nats-server 2.15's. What we have not (JetStream, leaf
-nodes, JWT claims of accounts) is zero or absent, as there; so are the imports that nats-server
+The fields, their names and their order are nats-server 2.15's. What we have not (JetStream, JWT
+claims of accounts) is zero or absent, as there; so are the imports that nats-server
 gives every account for its own system services.
 
 In ``/accstatz`` *sent* is what the broker sent to clients of the account, *received* what came from
@@ -57,7 +57,7 @@ def _detail(info: AccountInfo, stats: BrokerStats, system: str) -> dict[str, Any
         "expired": False,
         "complete": True,
         "jetstream_enabled": False,
-        "leafnode_connections": 0,
+        "leafnode_connections": info.leafnodes,
         "client_connections": info.connections,
         "subscriptions": info.subscriptions,
         "mappings": {_text(block.source): _targets(block) for block in info.mappings},
@@ -121,7 +121,9 @@ def accstatz(unused: bool, stats: BrokerStats, infos: Iterable[AccountInfo]) -> 
     return {
         "server_id": stats.server_id,
         "now": timestamp(stats.now),
-        "account_statz": [account_stat(info) for info in infos if unused or info.connections],
+        "account_statz": [
+            account_stat(info) for info in infos if unused or info.connections or info.leafnodes
+        ],
     }
 
 
@@ -131,9 +133,9 @@ def account_stat(info: AccountInfo) -> dict[str, Any]:
         "acc": info.name,
         "name": info.title or info.name,
         "conns": info.connections,
-        "leafnodes": 0,
+        "leafnodes": info.leafnodes,
         # Those of the moment: clients and leaf nodes together.
-        "total_conns": info.connections,
+        "total_conns": info.connections + info.leafnodes,
         "num_subscriptions": info.subscriptions,
         "sent": _traffic(info.out_msgs, info.out_bytes),
         "received": _traffic(info.in_msgs, info.in_bytes),

@@ -150,14 +150,11 @@ class LeafSession(PeerSession):
         scope = Scope(routes=not self.spoke, avoid=link.origin)
         zone = self._switchboard.enter(link, self.account, rules.permissions, scope)
         link.configure(zone=zone, verbose=False, pedantic=False, echo=False, headers=headers)
-        self._bind(rules)
+        self._rules = rules
+        self._switchboard.peering.restrict(link, rules.gate)
         self._home.enter(self)
         self._ready()
         self._tell_all()
-
-    def _bind(self, rules: LeafRules) -> None:
-        self._rules = rules
-        self._switchboard.peering.restrict(self.link, rules.gate)
 
     def _departed(self) -> None:
         if self._interest_map is not None:
@@ -218,10 +215,18 @@ class LeafSession(PeerSession):
         if not passes_always(publish.subject):
             judged = self._switchboard.judge(self.link, publish, now)
             if isinstance(judged, WireError):
-                self._refuse(publish_violation(publish.subject), "Publish", publish.subject)
+                self._reject(publish.subject)
                 return
             publish = judged
         self._switchboard.peering.arrive(self.link, publish, now)
+
+    def _reject(self, subject: bytes) -> None:
+        gate = self._switchboard.place(self.link).gate
+        if gate is None or gate.look(subject)[0]:
+            # What only a broker may say to its own clients; the other one does not know that we do.
+            self._wire.note(f"{_shown(subject)} is not taken from other servers")
+        else:
+            self._refuse(publish_violation(subject), "Publish", subject)
 
     def _refuse(self, error: WireError, action: str, subject: bytes) -> None:
         """The other side did what it may not. A leaf should have known, as we told it; from a hub
@@ -237,10 +242,12 @@ class LeafSession(PeerSession):
 
     def _end_loop(self) -> None:
         """We were told what only we say."""
-        wait = f"{LONG_WAIT:.0f}s"
         self.retry_after = LONG_WAIT
-        text = f'Loop detected for leafnode account="{self.account}". Delaying attempt to reconnect'
-        self._report(WireError(f"{text} for {wait}".encode(), Closed.PROTOCOL_VIOLATION))
+        text = (
+            f'Loop detected for leafnode account="{self.account}". '
+            f"Delaying attempt to reconnect for {LONG_WAIT:.0f}s"
+        )
+        self._report(WireError(text.encode(), Closed.PROTOCOL_VIOLATION))
 
     def _err(self, op: ops.Err, now: float) -> None:
         """They complain of us. Unlike on a route that is not the end by itself."""

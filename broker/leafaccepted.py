@@ -72,11 +72,12 @@ class AcceptedLeaf(LeafSession):
         )
         self._connect_wire = wire
         self._inquiry = Inquiry(ip, authenticator=authenticator, wire=wire, doorman=doorman)
+        self._farewell = errors.USER_EXPIRED
         self._told = PeerConnect()
 
     def on_expiry_timer(self) -> None:
         """Ends the link of a leaf whose credentials were good until now."""
-        self._report(errors.USER_EXPIRED)
+        self._report(self._farewell)
 
     def _begin(self, now: float) -> None:
         info = dataclasses.replace(
@@ -120,7 +121,7 @@ class AcceptedLeaf(LeafSession):
             self.waiting = True
             self._inquiry.refuse(lambda: self._report(answer, "authentication error"))
             return
-        error = self._misfit() or self._switchboard.refusal(self.link, answer.account)
+        error = self._misfit()
         if error is not None:
             self._report(error)
         else:
@@ -148,11 +149,12 @@ class AcceptedLeaf(LeafSession):
         except ValueError as error:
             self._report(errors.AUTHORIZATION_VIOLATION, f"permissions make no sense: {error}")
             return
-        expires = self._inquiry.left(identity)
-        if expires is not None and expires <= 0:
-            self._report(errors.USER_EXPIRED)
+        left = self._inquiry.left(identity)
+        if left is not None and left <= 0:
+            self._report(identity.farewell)
             return
-        self._connect_wire.set_expiry_timer(expires)
+        self._farewell = identity.farewell
+        self._connect_wire.set_expiry_timer(left)
         self.account = identity.account
         self.remote_name = told.name
         self.remote_account = told.remote_account

@@ -13,7 +13,8 @@ from collections.abc import Set
 
 from broker.blocks import LeafBlock, RemoteBlock
 from broker.checks import OptionsError, port
-from broker.nkeys import ACCOUNT, is_public
+from broker.nkeys import ACCOUNT, have_ed25519, is_public
+from broker.passwords import have_bcrypt, is_bcrypt
 from broker.peerurl import PeerUrl
 from broker.subject import is_valid_filter
 
@@ -36,6 +37,7 @@ def check_leafnodes(block: LeafBlock, accounts: Set[str] | None) -> None:
             f"needs a port, or remotes, or it connects nobody; {LEAF_PORT} is the usual port",
         )
     _check_users(block, accounts)
+    _check_libraries(block)
     for remote in block.remotes:
         _check_remote(remote, accounts)
 
@@ -49,6 +51,17 @@ def _check_users(block: LeafBlock, accounts: Set[str] | None) -> None:
         return
     for name in (block.account, *(user.account for user in block.users)):
         _check_account(name, accounts, "authorization")
+
+
+def _check_libraries(block: LeafBlock) -> None:
+    passwords = [block.password, *(user.password or "" for user in block.users)]
+    if any(map(is_bcrypt, passwords)) and not have_bcrypt():
+        raise OptionsError(
+            "leafnodes", "a user has a bcrypt hash; install reactor-broker[auth] to compare with it"
+        )
+    signs = any(remote.nkey or remote.credentials for remote in block.remotes)
+    if (block.nkey or signs) and not have_ed25519():
+        raise OptionsError("leafnodes", "nkeys need PyNaCl; install reactor-broker[auth]")
 
 
 def _check_account(name: str, accounts: Set[str], where: str) -> None:

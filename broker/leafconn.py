@@ -38,7 +38,9 @@ KIND, TAG = "Leafnode", "lid"
 
 
 class AcceptedConnection(PeerConnection, Client):
-    """A server that came to our door; ``tls_block`` and ``context`` are None without TLS."""
+    """A server that came to our door. ``tls`` is the door's, ``patience`` for how many seconds a
+    stranger may not say who it is.
+    """
 
     __slots__ = ("_asking", "_beginning", "_expiry_timer", "_patience", "ending")
 

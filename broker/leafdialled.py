@@ -40,6 +40,9 @@ __all__ = ["CONNECT_PATIENCE", "DialledLeaf", "DialledWire", "Login"]
 #: Seconds for the other side to answer our CONNECT.
 CONNECT_PATIENCE = 2.0
 
+#: Seconds after which a handshake of TLS is over in any case; it has a timeout of its own.
+TLS_PATIENCE = 60.0
+
 WRONG_PORT = WireError(None, Closed.WRONG_PORT)
 STALE = WireError(b"Stale Leaf Node Connection - Closing", Closed.STALE_CONNECTION)
 NO_LOGIN = WireError(None, Closed.AUTHENTICATION_FAILURE)
@@ -149,6 +152,7 @@ class DialledLeaf(LeafSession):
         self._greeting = info
         self.urls = info.leafnode_urls
         if (info.tls_required or self._wants_tls) and not self._secured:
+            self._wire.set_ping_timer(TLS_PATIENCE)
             self._dialled_wire.secure()
         else:
             self._introduce(info)

@@ -178,10 +178,11 @@ class Leafnodes:
     def _authenticator(self) -> Authenticator:
         """Who says who may come in."""
         block = self.block
-        users = list(block.users)
-        if block.user or block.nkey:
-            one = UserBlock(block.user, block.password, block.nkey, account=block.account)
-            users = [one if block.nkey == "" else UserBlock(nkey=block.nkey, account=block.account)]
+        users = block.users
+        if block.user:
+            users = (UserBlock(block.user, block.password, account=block.account),)
+        elif block.nkey:
+            users = (UserBlock(nkey=block.nkey, account=block.account),)
         if not users:
             return self._server.authenticator
         mapped = block.tls is not None and block.tls.verify_and_map

@@ -12,8 +12,8 @@ answers to requests from other accounts.
 
 Source: ``server/leafnode.go`` of nats-server 2.15.1.
 
-Neighbours: the sessions of leaf links have one; the switchboard holds messages against `incoming`
-and `gate`. Pure and immutable.
+Neighbours: the sessions of leaf links have one; the switchboard holds messages against
+`permissions` and `gate`. Pure and immutable.
 """
 
 from __future__ import annotations
@@ -37,6 +37,14 @@ def passes_always(subject: bytes) -> bool:
     return subject.startswith(_EXEMPT)
 
 
+def _subjects(rules: Rules) -> Rules:
+    """The rules for messages, which are in no group: who may have some only in a group may have
+    them; who may not have them in a group may have them otherwise.
+    """
+    allow = rules.allow and tuple(entry.split()[0] for entry in rules.allow)
+    return Rules(allow, tuple(entry for entry in rules.deny if len(entry.split()) == 1))
+
+
 def denying(rules: Rules | None, subjects: Iterable[bytes]) -> Rules:
     """The rules, or none, and these denied as well."""
     allow, deny = (None, ()) if rules is None else (rules.allow, rules.deny)
@@ -46,7 +54,7 @@ def denying(rules: Rules | None, subjects: Iterable[bytes]) -> Rules:
 class LeafRules:
     """Two lists of rules; `responses` is what the other side may answer all the same.
 
-    Raises ValueError for an entry that is no filter.
+    Entries may name a queue group besides. Raises ValueError for one that is no filter.
     """
 
     def __init__(
@@ -55,17 +63,11 @@ class LeafRules:
         outgoing: Rules = _ANYTHING,
         responses: Responses | None = None,
     ) -> None:
-        self.incoming = incoming
-        self.outgoing = outgoing
-        self.responses = responses
-        #: What may be sent to the other side; None: anything.
-        self.gate = None if outgoing == _ANYTHING else PublishGate(outgoing)
         self._asked = None if incoming == _ANYTHING else SubscribeGate(incoming)
-
-    @property
-    def permissions(self) -> Permissions:
-        """What the link may do as a member of its account."""
-        return Permissions(publish=self.incoming, responses=self.responses)
+        #: What may be sent to the other side; None: anything.
+        self.gate = None if outgoing == _ANYTHING else PublishGate(_subjects(outgoing))
+        #: What the link may do as a member of its account.
+        self.permissions = Permissions(publish=_subjects(incoming), responses=responses)
 
     def refuses(self, filter: bytes) -> bool:
         """Whether the other side may not even want `filter`.

@@ -343,7 +343,7 @@ _REFUSED: dict[str, tuple[tuple[str, str], ...]] = {
         ("nkey", "an account that has a key comes by operator and resolver_preload"),
         ("jetstream", _NO_JETSTREAM),
     ),
-    "limits": (("max_leafnodes max_leafs", _NOT_YET),),
+    "limits": (("max_leafnodes max_leafs", "leaf nodes are not counted yet"),),
     "export": (
         ("latency", _NOT_YET),
         ("account_token_position", _NOT_YET),

@@ -118,9 +118,9 @@ class ConnectionInfo:
 class AccountInfo:
     """One account in numbers, and what it shares with others as it was configured.
 
-    ``connections`` and ``subscriptions`` are those of the moment, the others totals since the
-    start. Messages and bytes count as in `ConnectionInfo`. ``title`` is what an account by JWT
-    calls itself.
+    ``connections`` (of clients), ``leafnodes`` and ``subscriptions`` are those of the moment, the
+    others totals since the start. Messages and bytes count as in `ConnectionInfo`. ``title`` is
+    what an account by JWT calls itself.
     """
 
     name: str
@@ -136,6 +136,7 @@ class AccountInfo:
     imports: tuple[Import, ...] = ()
     mappings: tuple[MappingBlock, ...] = ()
     title: str = ""
+    leafnodes: int = 0
 
 
 @dataclass(frozen=True)

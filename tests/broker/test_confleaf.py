@@ -11,7 +11,7 @@ from broker.blocks import LeafBlock, RemoteBlock, RemoteTls, TlsBlock, UserBlock
 from broker.conf import ConfError, parse
 from broker.config import Options, OptionsError
 from broker.confread import read
-from tests.broker.test_seeds import SEED
+from tests.broker.test_seeds import PUBLIC, SEED
 
 
 def no_files(name: str, including: str) -> str:
@@ -150,4 +150,22 @@ def test_secrets_are_not_shown() -> None:
 )
 def test_options_refuse_leafnodes_that_make_no_sense(block: LeafBlock) -> None:
     with pytest.raises(OptionsError, match="leafnodes"):
+        Options(leafnodes=block)
+
+
+@pytest.mark.parametrize(
+    ("library", "block"),
+    [
+        ("have_bcrypt", LeafBlock(port=1, user="a", password="$2b$04$" + "a" * 53)),
+        ("have_ed25519", LeafBlock(port=1, nkey=PUBLIC)),
+        ("have_ed25519", LeafBlock(remotes=(RemoteBlock(("a",), nkey=SEED),))),
+        ("have_ed25519", LeafBlock(remotes=(RemoteBlock(("a",), credentials="/c"),))),
+    ],
+)
+def test_what_needs_a_library_says_so(
+    monkeypatch: pytest.MonkeyPatch, library: str, block: LeafBlock
+) -> None:
+    assert block == Options(leafnodes=block).leafnodes
+    monkeypatch.setattr(f"broker.leafchecks.{library}", lambda: False)
+    with pytest.raises(OptionsError, match=r"install reactor-broker\[auth\]"):
         Options(leafnodes=block)

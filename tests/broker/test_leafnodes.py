@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from broker.auth import make_authenticator
-from broker.blocks import RemoteBlock
+from broker.blocks import AccountBlock, RemoteBlock, UserBlock
 from broker.config import Options
 from broker.identity import Answer, Authenticator, Credentials, Identity
 from tests.support.virtual_broker import VirtualClient, VirtualSocket
@@ -247,16 +247,30 @@ def test_what_comes_while_a_refusal_is_held_back_means_nothing() -> None:
     assert 0 == len(hub.server.switchboard)
 
 
-def test_an_account_that_is_full_takes_no_leaf() -> None:
-    from broker.blocks import AccountBlock, UserBlock
-
+def test_leaves_do_not_take_the_places_of_clients() -> None:
     tree = VirtualTree()
     account = AccountBlock("A", users=(UserBlock("ann", "p"),), max_connections=1)
     hub = tree.node("HUB", accounts=(account,))
-    hub.client(b'CONNECT {"verbose":false,"user":"ann","pass":"p"}\r\n')
     stranger = hub.knock()
     stranger.send(b'CONNECT {"name":"L","user":"ann","pass":"p"}\r\n')
-    assert b"-ERR 'maximum account active connections exceeded'\r\n" in stranger.take()
+    hello = b'CONNECT {"verbose":false,"user":"ann","pass":"p"}\r\nPING\r\n'
+    assert b"PONG" in hub.client(hello).take()
+    assert b"maximum account active connections" in hub.client(hello).take()
+    assert ["L"] == hub.joined()
+    info = next(one for one in hub.server.accounts() if one.name == "A")
+    assert 1 == info.connections
+
+
+def test_what_only_a_broker_says_to_its_own_clients_is_not_taken_and_costs_no_link() -> None:
+    tree = VirtualTree()
+    account = AccountBlock("A", users=(UserBlock("ann", "p"),), presence=True)
+    hub = tree.node("HUB", accounts=(account,))
+    client = hub.client(b'CONNECT {"verbose":false,"user":"ann","pass":"p"}\r\nSUB $EVENT.> 1\r\n')
+    stranger = hub.knock()
+    stranger.ask(b'CONNECT {"name":"L","user":"ann","pass":"p"}\r\n')
+    client.take()
+    assert b"PONG\r\n" in stranger.ask(b"LMSG $EVENT.CONNECT 2\r\n{}\r\nPING\r\n")
+    assert b"" == client.take()
 
 
 # --- rings

@@ -73,3 +73,13 @@ def test_what_one_side_denies_is_added_to_what_the_other_does() -> None:
 )
 def test_what_servers_need_passes_always(subject: bytes, always: bool) -> None:
     assert always == passes_always(subject)
+
+
+def test_entries_for_groups_are_rules_for_messages_as_well() -> None:
+    rules = Rules(allow=(b"a.> workers",), deny=(b"a.b others", b"a.c"))
+    both = LeafRules(incoming=rules, outgoing=rules)
+    assert Rules((b"a.>",), (b"a.c",)) == both.permissions.publish
+    assert both.gate is not None
+    assert (True, True, False) == tuple(
+        both.gate.look(subject)[0] for subject in (b"a.a", b"a.b", b"a.c")
+    )

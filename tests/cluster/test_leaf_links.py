@@ -5,6 +5,7 @@ Every case runs in the pairings of ours and nats-server in which one of ours tak
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import socket
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.broker.test_seeds import PUBLIC, SEED
-from tests.support import tls_files
+from tests.broker.test_seeds import PUBLIC, SEED, credentials
+from tests.support import jwts, tls_files
 from tests.support.leafworld import (
     OURS,
     REAL,
@@ -133,6 +136,21 @@ def test_a_bcrypt_hash(world: ExitStack, leaf_make: str, hub_make: str) -> None:
     meet(*ends(world, hub, leaf))
 
 
+def test_a_jwt_and_the_key_of_its_user(
+    world: ExitStack, leaf_make: str, hub_make: str, tmp_path: Path
+) -> None:
+    preload = {jwts.ACCOUNT.key: jwts.account({"limits": {**jwts.UNLIMITED, "leaf": -1}})}
+    hub = hub_of(world, hub_make, rest=jwts.configuration(preload))
+    token = jwts.ACCOUNT.vouch("user", PUBLIC, {"subs": -1, "data": -1, "payload": -1})
+    path = tmp_path / "leaf.creds"
+    path.write_text(credentials(token, SEED))
+    leaf = leaf_of(world, leaf_make, f"{url(hub)}, credentials: '{path}'")
+    above = world.enter_context(RawClient(hub.port))
+    above.ask(jwts.hello(jwts.user(), above.info["nonce"]))
+    meet(above, world.enter_context(leaf.client()))
+    assert not [line for line in [*hub.log, *leaf.log] if SEED in line or token in line]
+
+
 # --- TLS
 
 
@@ -170,6 +188,25 @@ def test_tls(world: ExitStack, leaf_make: str, hub_make: str, tmp_path: Path, ca
     )
     leaf = leaf_of(world, leaf_make, f"{url(hub)}, tls {{ ca_file: '{paths['ca']}', {of_leaf} }}")
     meet(*ends(world, hub, leaf))
+
+
+def test_pinned_certificates(
+    world: ExitStack, leaf_make: str, hub_make: str, tmp_path: Path
+) -> None:
+    if leaf_make == REAL:
+        pytest.skip("nats-server has its pins in leafnodes, not in a remote")
+    paths = files(tmp_path)
+    public = x509.load_pem_x509_certificate(Path(paths["cert"]).read_bytes()).public_key()
+    key = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pin = hashlib.sha256(key).hexdigest()
+    hub = hub_of(
+        world, hub_make, f"tls {{ cert_file: '{paths['cert']}', key_file: '{paths['key']}' }}"
+    )
+    trusting = f"{url(hub)}, tls {{ ca_file: '{paths['ca']}', pinned_certs: "
+    leaf = leaf_of(world, leaf_make, f"{trusting} ['{pin}'] }}")
+    meet(*ends(world, hub, leaf))
+    other = leaf_of(world, leaf_make, f"{trusting} ['{'0' * 64}'] }}", name="OTHER")
+    other.logged("certificate not pinned")
 
 
 def test_a_certificate_may_be_the_login(

@@ -56,11 +56,18 @@ class Node(ServerProcess):
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
 
     def __enter__(self) -> Node:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._clean_up()
+            raise
         return self
 
     @property

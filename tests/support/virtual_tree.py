@@ -154,16 +154,18 @@ class VirtualTree:
         cluster: str = "",
         routes: tuple[str, ...] = (),
         remote: dict[str, Any] | None = None,
+        login: str = "",
         authenticator: Callable[[Options], Authenticator] = make_authenticator,
         door: bool = True,
         leaf: dict[str, Any] | None = None,
         **settings: Any,
     ) -> TreeNode:
         """A server that is a leaf of each of `hubs` and has a door for leaves, and is a node of
-        `cluster` with `routes` if it is in one. ``remote`` and ``leaf`` are settings of the blocks.
+        `cluster` with `routes` if it is in one. ``remote`` and ``leaf`` are settings of the blocks,
+        ``login`` stands before the host.
         """
         remotes = tuple(
-            RemoteBlock((f"nats-leaf://{self.host(hub)}:{LEAF_PORT}",), **(remote or {}))
+            RemoteBlock((f"nats-leaf://{login}{self.host(hub)}:{LEAF_PORT}",), **(remote or {}))
             for hub in hubs
         )
         if door or remotes:
