@@ -66,7 +66,7 @@ class Client(StreamHandler):
     __slots__ = (
         "_connector", "_dial", "_failures", "_heard_at", "_inbox", "_live", "_next", "_pending",
         "_pulse", "_reactor", "_rest", "_rng", "_seeds", "_serial", "_stream", "_subscriptions",
-        "_timer", "connections", "name", "on_ready",
+        "_timer", "_wanted", "connections", "name", "on_ready",
     )  # fmt: skip
 
     def __init__(
@@ -98,7 +98,7 @@ class Client(StreamHandler):
         self._connector: Any = None
         self._timer: Timer | None = None
         self._rest = b""
-        self._live = False
+        self._live = self._wanted = False
         self._heard_at = 0.0
         self.subscribe(self._inbox + "*", self._on_answer)
 
@@ -109,10 +109,12 @@ class Client(StreamHandler):
 
     def start(self) -> None:
         """Connect, and stay connected."""
+        self._wanted = True
         self._timer = self._reactor.call_later(0, self._connect)
 
     def stop(self) -> None:
         """Leave for good. Requests under way get None."""
+        self._wanted = False
         self._leave()
 
     # --- what a client says ---------------------------------------------------------------------
@@ -181,6 +183,9 @@ class Client(StreamHandler):
     def on_open(self, stream: Stream) -> None:
         """Wait for INFO."""
         self._connector = None
+        if not self._wanted:  # stopped when the connector had done its work already
+            stream.abort()
+            return
         self._stream = stream
         self._rest = b""
         self._heard_at = self._reactor.now()

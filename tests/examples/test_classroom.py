@@ -180,6 +180,18 @@ def test_a_client_that_was_stopped_does_not_come_back(network: Network) -> None:
     assert (False, 1) == (client.live, client.connections)
 
 
+def test_a_client_that_is_stopped_before_its_stream_opens_does_not_stay(network: Network) -> None:
+    client = network.client("one")
+    stream = Stream(
+        network.cluster.reactor,
+        memory_socketpair(network.cluster.reactor.demultiplexer)[0],
+        client,
+    )
+    client.stop()
+    network.cluster.run(0.1)
+    assert stream.closed
+
+
 # --- a lesson
 
 
