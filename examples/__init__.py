@@ -11,6 +11,7 @@
     python -m examples.virtual_time      a test that lets an hour pass in no time
     python -m examples.in_process_broker a NATS broker in your own process
     python -m examples.twisted_reactor   a reactor for Twisted, on ours
+    python -m examples.classroom         a lesson of thousands, over a cluster whose nodes die
 
 Those that listen take a port (default: any free one), say where they listen, and end with Ctrl-C.
 """
