@@ -165,6 +165,13 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
                 _text,
             ),
             Flag(
+                ("sd", "store_dir"),
+                (),
+                "DIR",
+                "without effect, as there is no JetStream",
+                _text,
+            ),
+            Flag(
                 ("backend",),
                 ("backend",),
                 "NAME",
@@ -285,6 +292,6 @@ FLAGS: dict[str, Flag] = {
 #: What nats-server has and we do not.
 # fmt: off
 ELSEWHERE = frozenset([
-    "VV", "DVV", "log_size_limit", "js", "jetstream", "sd", "store_dir", "profile", "help_tls",
+    "VV", "DVV", "log_size_limit", "js", "jetstream", "profile", "help_tls",
 ])
 # fmt: on

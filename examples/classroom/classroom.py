@@ -31,6 +31,10 @@ LATE, LEAVE = 0.1, 0.02
 #: more than one, so that students ask only when the teacher is silent too.
 PULSE = 1.1
 
+#: The same for the teacher, who hears somebody all the time and may be less patient; so it is back
+#: before the crowd of students that was at the same node comes to the next one.
+TEACHER_PULSE = 0.5
+
 
 class Classroom:
     """A teacher, assistants, students and an observer who looks at all of them."""
@@ -59,7 +63,7 @@ class Classroom:
         self.agreement = Agreement(reactor.now, heartbeat)
         self.teacher = Teacher(
             reactor,
-            self._client("t1", 0),
+            self._client("t1", 0, TEACHER_PULSE),
             heartbeat=heartbeat,
             rng=self._rng,
             changed=self.agreement.changed,
@@ -71,11 +75,11 @@ class Classroom:
         self.students = [self._student(number) for number in range(students)]
         self._observer = self._client("observer", 1)
 
-    def _client(self, name: str, first: int) -> Client:
+    def _client(self, name: str, first: int, pulse: float = PULSE) -> Client:
         turn = first % len(self._seeds)
         seeds = self._seeds[turn:] + self._seeds[:turn]
-        pulse = PULSE * self._heartbeat
-        return Client(self._reactor, seeds, name, rng=self._rng, pulse=pulse, dial=self._dial)
+        beats = pulse * self._heartbeat
+        return Client(self._reactor, seeds, name, rng=self._rng, pulse=beats, dial=self._dial)
 
     def _student(self, number: int) -> Student:
         return Student(
