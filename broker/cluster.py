@@ -56,8 +56,12 @@ __all__ = ["Cluster"]
 #: hour, as the waits grow to half a minute.
 PATIENCE = 120
 
-#: Seconds until then; the other side may do the same at the same time, hence the dialer's jitter.
+#: Seconds until then.
 REDIAL_SOON = 0.0
+
+#: Seconds more that one of two waits which lost each other. If both dial at the same time, each may
+#: take its own connection for the first and close the other, and again, and again.
+POLITENESS = 1.0
 
 
 class _Target:
@@ -98,7 +102,7 @@ class Cluster:
         self.on_change: Callable[[], object] = _nothing
         self.roster = Roster(server.server_id, server.name, secrets.token_urlsafe(16), block, self)
         self._server = server
-        self._rng = rng or Random()
+        self.rng = rng or Random()
         self._targets: list[_Target] = []
         self._of: dict[PeerConnection, _Target | None] = {}
         self._listener: Listener | None = None
@@ -248,7 +252,9 @@ class Cluster:
 
     def _look_after(self, target: _Target, *, soon: bool) -> None:
         if target.server_id not in self.roster.routes and target.dialer is not None:
-            target.dialer.lost(REDIAL_SOON if soon else FIRST_WAIT)
+            wait = REDIAL_SOON if soon else FIRST_WAIT
+            first = self.roster.server_id < target.server_id
+            target.dialer.lost(wait if first or not target.server_id else wait + POLITENESS)
 
     def connections(self) -> list[PeerConnection]:
         """The routes, in the order in which they came.  O(routes)."""
@@ -303,7 +309,7 @@ class Cluster:
             gave_up=lambda: self._drop(target),
             retries=None if target.explicit else max(block.connect_retries, PATIENCE),
             backoff=block.connect_backoff or not target.explicit,
-            rng=self._rng,
+            rng=self.rng,
             dial=lambda *arguments: self.dial(*arguments),
         )
         self._targets.append(target)

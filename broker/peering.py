@@ -141,10 +141,12 @@ class Peering:
 
     def leave(self, link: Link) -> None:
         """A peer is gone: end what it wanted, and count it out.  Idempotent."""
-        accounts = {one.account: None for one in self._board.subscriptions(link)}
+        wanted = list(self._board.subscriptions(link))
+        for one in wanted:  # of several accounts, and what others are told depends on it at once
+            self._board.end(one)
         self._board.leave(link)
         self._gates.pop(link.id, None)
-        for account in accounts:
+        for account in {one.account: None for one in wanted}:
             self._tidy(account)
 
     def _tidy(self, account: Account) -> None:

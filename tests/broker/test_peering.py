@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from broker.accounts import Subscription
@@ -273,6 +275,17 @@ def test_whatever_a_peer_wanted_ends_with_it() -> None:
     switch.board.peering.leave(route)
     switch.board.peering.leave(route)
     assert 0 == len(switch.board)
+    assert ["$G"] == [account.name for account in switch.board.accounts()]
+
+
+def test_a_peer_leaves_all_its_accounts_at_once_though_clients_may_take_their_time() -> None:
+    switch = Switch()
+    later: list[Callable[[], None]] = []
+    switch.board.defer_by(later.append)
+    route = switch.peer()
+    switch.say(route, *[b"RS+ X%d a.%d" % (number % 3, number) for number in range(300)])
+    switch.board.peering.leave(route)
+    assert [] == later
     assert ["$G"] == [account.name for account in switch.board.accounts()]
 
 

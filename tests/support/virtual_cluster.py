@@ -52,9 +52,13 @@ class Node:
             host=self.host, server_name=self.name, cluster=self.block, **self.settings
         )
         self.server = Server(virtual.reactor, options)
-        self.server.port = 4222
-        self.server.info = self.server.make_info()
         assert self.server.cluster is not None
+        self.server.port = 4222
+        # Of the real ones, which are random, depends who waits for whom.
+        self.server.server_id = f"N{virtual.rng.random():.16f}"
+        self.server.cluster.roster.server_id = self.server.server_id
+        self.server.info = self.server.make_info()
+        self.server.cluster.rng = virtual.rng
         self.server.cluster.dial = lambda *arguments: virtual.dial(self, *arguments)
         self.server.cluster.solicit()
         self.up = True
@@ -150,6 +154,7 @@ class VirtualCluster:
         **settings: Any,
     ) -> None:
         self.reactor: VirtualReactor = make_reactor(rng=Random(seed))
+        self.rng = Random(seed)
         self.latency = latency
         self.nodes: list[Node] = []
         self._cut: set[frozenset[str]] = set()
