@@ -166,7 +166,7 @@ SECTIONS: tuple[tuple[str, tuple[Flag, ...]], ...] = (
             ),
             Flag(
                 ("sd", "store_dir"),
-                (),
+                (".store_dir",),
                 "DIR",
                 "without effect, as there is no JetStream",
                 _text,

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from reactor import Reactor
 
-__all__ = ["BURST", "SHARE", "Reception"]
+__all__ = ["BURST", "DEBT", "SHARE", "Reception"]
 
 #: The share of the loop's time that pages may take for long.
 SHARE = 0.02
@@ -28,6 +28,9 @@ SHARE = 0.02
 #: Seconds of it that may be used at once after a pause: a dashboard asks for several pages.
 BURST = 0.05
 
+#: Seconds of it that can be owed. A garbage collection that falls into a page may take longer than
+#: any page, and who comes next shall not wait for long because of that.
+DEBT = 0.05
 
 #: Seconds that a visitor waits at least if it waits at all.
 SHORTEST = 0.001
@@ -67,7 +70,7 @@ class Reception:
             self._reactor.call_soon(self._next)
             serve()
         finally:
-            self._credit -= self._stopwatch() - begin
+            self._credit = max(self._credit - (self._stopwatch() - begin), -DEBT)
 
     def _refilled(self) -> float:
         now = self._reactor.now()

@@ -235,3 +235,7 @@ def test_a_cluster_may_take_any_free_port() -> None:
 )
 def test_flags_of_a_cluster_that_make_no_sense(arguments: list[str], problem: str) -> None:
     assert problem in refusal(*arguments)
+
+
+def test_a_directory_for_a_store_is_taken_as_there_is_none() -> None:
+    assert parse(["-p", "1"]) == parse(["--store_dir", "somewhere", "-p", "1"])

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from broker.monitorpages import Page
-from broker.reception import BURST, SHARE, Reception
+from broker.reception import BURST, DEBT, SHARE, Reception
 from broker.visitors import (
     IDLE_TIMEOUT,
     LOOK,
@@ -204,3 +204,17 @@ def test_a_failure_of_one_visit_holds_up_no_other(reactor: VirtualReactor) -> No
     reception.ask(lambda: served.append("next"))
     reactor.settle()
     assert ["next"] == served
+
+
+def test_one_page_that_took_very_long_keeps_nobody_waiting_for_long(
+    reactor: VirtualReactor,
+) -> None:
+    times = iter([0.0, 10.0, 10.0, 10.0])  # a garbage collection, perhaps
+    reception = Reception(reactor, lambda: next(times))
+    served: list[str] = []
+    reception.ask(partial(served.append, "slow"))
+    reception.ask(partial(served.append, "next"))
+    reactor.run_for(DEBT / SHARE / 2)
+    assert ["slow"] == served
+    reactor.run_for(DEBT / SHARE / 2 + 0.01)
+    assert ["slow", "next"] == served
