@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -84,10 +85,13 @@ def _pin(pem: bytes) -> str:
 # --- bytes that are no handshake
 
 
+# What a server says of itself. Letters alone are no sign: those of a handshake are random.
+_VERB = re.compile(rb"(?:^|\r\n)(INFO|PING|PONG|\+OK|-ERR)(?= |\r\n)")
+
+
 def _words(heard: bytes) -> list[bytes]:
     """The first word of each line of NATS."""
-    lines = heard.split(b"\r\n")
-    return [line.split()[0] for line in lines if line[:1].isalpha() or line[:1] == b"-"]
+    return _VERB.findall(heard)
 
 
 def _say(port: int, said: bytes, *, greeted: bool, ends: bool = False) -> list[bytes]:
