@@ -20,7 +20,6 @@ __all__ = ["Library", "ffi", "lib"]
 class Library(Protocol):
     """The functions of `epoll.h` and `uring.h`. Sets and results are opaque pointers here."""
 
-    RX_SHIFT: int
     RX_PLAIN: int
     RX_RECEIVED: int
     RX_GREW: int
@@ -61,7 +60,6 @@ class Library(Protocol):
     def rx_is_precise(self) -> int:
         """Say whether timeouts are in nanoseconds."""
 
-    UR_SHIFT: int
     UR_UNSENT: int
     UR_GREW: int
     UR_BUFFER: int

@@ -33,6 +33,7 @@ struct rx_set {
     int slots_used; /* slots above this were never given away */
     int free;       /* list of free slots, -1 at its end */
     int changes;    /* list of changed slots, -1 at its end */
+    int receivers;  /* slots that receive */
     slot_t *slots;
     struct epoll_event *kernel;
     rx_results out;
@@ -57,7 +58,8 @@ static int grow_slots(rx_set *set, int room) {
 
 static int grow_events(rx_set *set, int room) {
     if (grow((void **)&set->kernel, (size_t)room, sizeof *set->kernel) < 0 ||
-        grow((void **)&set->out.events, (size_t)room, sizeof *set->out.events) < 0 ||
+        grow((void **)&set->out.slots, (size_t)room, sizeof *set->out.slots) < 0 ||
+        grow((void **)&set->out.ready, (size_t)room, sizeof *set->out.ready) < 0 ||
         grow((void **)&set->out.sizes, (size_t)room, sizeof *set->out.sizes) < 0)
         return -ENOMEM;
     set->out.room = room;
@@ -85,7 +87,8 @@ void rx_close(rx_set *set) {
         close(set->fd);
     free(set->slots);
     free(set->kernel);
-    free(set->out.events);
+    free(set->out.slots);
+    free(set->out.ready);
     free(set->out.sizes);
     free(set->out.arena);
     free(set);
@@ -148,6 +151,8 @@ static int take_slot(rx_set *set) {
 
 static void give_slot(rx_set *set, int index) {
     slot_t *slot = &set->slots[index];
+    set->receivers -= slot->receives;
+    slot->receives = 0;
     slot->generation++;
     slot->wanted = FREE;
     if (!slot->changed) { /* else it is freed when the list of changes is walked */
@@ -197,6 +202,7 @@ int rx_receive(rx_set *set, int index, int on) {
     slot_t *slot = known(set, index);
     if (slot == NULL)
         return -EBADF;
+    set->receivers += (on != 0) - slot->receives;
     slot->receives = on != 0;
     return 0;
 }
@@ -319,12 +325,13 @@ int rx_wait(rx_set *set, int64_t timeout) {
     if (set->changes >= 0)
         apply_changes(set);
     int room = set->out.room;
-    int count = ask_kernel(set, RX_BATCH, timeout);
+    int most = set->receivers > 0 ? RX_BATCH : room;
+    int count = ask_kernel(set, most, timeout);
     if (count < 0)
         return count;
     /* There may be more than was asked for. Where input is received, the rest is for the next wait;
      * else all of it must be told. */
-    if (count == RX_BATCH && !brings_input(set, count)) {
+    if (count == most && !brings_input(set, count)) {
         while ((count = ask_kernel(set, set->out.room, 0)) == set->out.room &&
                grow_events(set, 2 * set->out.room) == 0)
             ;
@@ -356,7 +363,8 @@ int rx_wait(rx_set *set, int64_t timeout) {
             if (size > 0)
                 used += size;
         }
-        set->out.events[found] = (uint32_t)index << RX_SHIFT | ready;
+        set->out.slots[found] = index;
+        set->out.ready[found] = (uint8_t)ready;
         set->out.sizes[found++] = size;
     }
     if (ghosts > 0) /* they would wake us for ever: nothing but a new set is rid of them */

@@ -1,6 +1,5 @@
 /* What Python sees of epoll.h, in the subset of C that cffi reads. Explained there. */
 
-#define RX_SHIFT ...
 #define RX_PLAIN ...
 #define RX_RECEIVED ...
 #define RX_GREW ...
@@ -8,7 +7,8 @@
 typedef struct rx_set rx_set;
 
 typedef struct {
-    uint32_t *events;
+    int32_t *slots;
+    uint8_t *ready;
     int32_t *sizes;
     int room;
     int vanished;

@@ -27,10 +27,9 @@
 /* The bits of `reactor.events`. */
 enum { RX_READ = 1, RX_WRITE = 2, RX_HANGUP = 4 };
 
-/* The results of a wait: an event is ``slot << RX_SHIFT | ready``. To the number of events are added
- * RX_RECEIVED when some of them brought bytes, an end or a failure, and RX_GREW when the arrays of
- * results have moved. */
-enum { RX_SHIFT = 3, RX_RECEIVED = 1 << 29, RX_GREW = 1 << 30 };
+/* To the number of events that a wait has found are added RX_RECEIVED when some of them brought
+ * bytes, an end or a failure, and RX_GREW when the arrays of results have moved. */
+enum { RX_RECEIVED = 1 << 29, RX_GREW = 1 << 30 };
 
 /* Bytes asked of one receive, at first and at most; each stream's own size adapts in between. */
 enum { RX_FIRST = 4 * 1024, RX_MOST = 64 * 1024 };
@@ -45,10 +44,12 @@ enum { RX_BATCH = 32 };
 
 typedef struct rx_set rx_set;
 
-/* What a wait fills in. The arrays move when they grow; then look again. `arena` holds what was
+/* What a wait fills in, of each event one item in each array: whose it is, the bits that are ready,
+ * and how much came. The arrays move when they grow; then look again. `arena` holds what was
  * received, end to end in the order of the events, and is overwritten by the next wait. */
 typedef struct {
-    uint32_t *events;
+    int32_t *slots;
+    uint8_t *ready;
     int32_t *sizes;
     int room;
     int vanished;      /* descriptors found closed while registered; since the beginning */

@@ -193,7 +193,8 @@ void ur_close(ur_set *set) {
     free(set->lent);
     free(set->spare);
     free(set->slots);
-    free(set->out.events);
+    free(set->out.slots);
+    free(set->out.ready);
     free(set->out.sizes);
     free(set->out.places);
     free(set);

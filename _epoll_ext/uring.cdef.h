@@ -1,6 +1,5 @@
 /* What Python sees of uring.h, in the subset of C that cffi reads. Explained there. */
 
-#define UR_SHIFT ...
 #define UR_UNSENT ...
 #define UR_GREW ...
 #define UR_BUFFER ...
@@ -9,7 +8,8 @@
 typedef struct ur_set ur_set;
 
 typedef struct {
-    uint32_t *events;
+    int32_t *slots;
+    uint8_t *ready;
     int32_t *sizes;
     uint32_t *places;
     int room;

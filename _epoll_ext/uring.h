@@ -46,9 +46,9 @@
 /* The bits of `reactor.events`. */
 enum { UR_READ = 1, UR_WRITE = 2, UR_HANGUP = 4 };
 
-/* An event is ``slot << UR_SHIFT | ready``. To a number of events is added UR_GREW when the arrays
- * have moved, and UR_UNSENT when messages were not taken whole. */
-enum { UR_SHIFT = 3, UR_UNSENT = 1 << 29, UR_GREW = 1 << 30 };
+/* To a number of events is added UR_GREW when the arrays have moved, and UR_UNSENT when messages were
+ * not taken whole. */
+enum { UR_UNSENT = 1 << 29, UR_GREW = 1 << 30 };
 
 /* The size of a buffer, and how many there are: provided at first, and at most. */
 enum { UR_BUFFER = 4 * 1024, UR_PROVIDED = 64, UR_BUFFERS = 2048 };
@@ -59,9 +59,11 @@ enum { UR_LARGE_REST = 64 };
 
 typedef struct ur_set ur_set;
 
-/* What a call has found; overwritten by the next one. The arrays move when they grow. */
+/* What a call has found, of each event one item in each array: whose it is, the bits that are ready,
+ * how much came. Overwritten by the next call. The arrays move when they grow. */
 typedef struct {
-    uint32_t *events;
+    int32_t *slots;
+    uint8_t *ready;
     int32_t *sizes;
     uint32_t *places; /* where in the arena the bytes begin */
     int room;

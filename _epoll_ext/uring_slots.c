@@ -25,7 +25,8 @@ int grow_slots(ur_set *set, int room) {
 }
 
 int grow_events(ur_set *set, int room) {
-    if (grow(&set->out.events, room, sizeof *set->out.events) < 0 ||
+    if (grow(&set->out.slots, room, sizeof *set->out.slots) < 0 ||
+        grow(&set->out.ready, room, sizeof *set->out.ready) < 0 ||
         grow(&set->out.sizes, room, sizeof *set->out.sizes) < 0 ||
         grow(&set->out.places, room, sizeof *set->out.places) < 0)
         return -ENOMEM;
@@ -220,10 +221,11 @@ static void tell(ur_set *set, int index, uint32_t ready, int32_t size, uint32_t 
     if (slot->batch != set->batch || (size != RX_PLAIN && set->out.sizes[slot->entry] != RX_PLAIN)) {
         slot->batch = set->batch;
         slot->entry = set->found++;
-        set->out.events[slot->entry] = (uint32_t)index << UR_SHIFT;
+        set->out.slots[slot->entry] = index;
+        set->out.ready[slot->entry] = 0;
         set->out.sizes[slot->entry] = RX_PLAIN;
     }
-    set->out.events[slot->entry] |= ready;
+    set->out.ready[slot->entry] |= (uint8_t)ready;
     if (size != RX_PLAIN) {
         set->out.sizes[slot->entry] = size;
         set->out.places[slot->entry] = place;

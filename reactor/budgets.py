@@ -58,3 +58,8 @@ HIGH_WATER: Final = 64 * 1024
 #: Consecutive turns in which a handle may report HANGUP without its handler changing anything,
 #: before the reactor says so and pauses it: a hang-up is level-triggered and never goes away.
 HANGUP_PATIENCE: Final = 64
+
+#: Short turns, of deferred calls alone, that may follow a whole one: the kernel is not asked in
+#: them, as that would cost more than all the rest. So a ready handle may wait for that many turns
+#: more, but none begins after that many seconds: about as long as waking a loop that sleeps takes.
+SHORT_TURNS: Final = (32, 50e-6)

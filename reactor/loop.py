@@ -31,7 +31,7 @@ from reactor.errors import (
 from reactor.events import READ
 from reactor.handles import Forked, Handle, Handler, HasFileno
 from reactor.interrupt import Interruptible
-from reactor.sources import Call, Source
+from reactor.sources import GO, Call, Source, new_call
 from reactor.timers import Timer
 from reactor.trace import SourceRecord, creation_site
 from reactor.turn import Turn
@@ -131,18 +131,17 @@ class Reactor(Turn):
         A delay of 0, or less, means the next turn. Raises `LimitError` if it is not finite.
         """
         deadline = self.clock.now() + delay
-        if (
-            self.closed
-            or self._forked
-            or self.debug
-            or self._hosted
-            or not -_NEVER < deadline < _NEVER
-        ):
+        if self._careful or not -_NEVER < deadline < _NEVER:
             return self._set(deadline, 0.0, callback, args)
         # What `_set` would do, without its two calls: a timeout for every message is common.
-        timers = self._timers
-        timer = Timer(timers, deadline, callback, args)
-        timers.fresh.append(timer)
+        timer = Timer()
+        timer.deadline = deadline
+        timer.callback = callback
+        timer.args = args
+        timer.armed = GO
+        timer.fired = 0
+        timer.queue = timer.site = None
+        self._timers.fresh.append(timer)
         return timer
 
     def call_at(self, deadline: float, callback: Callable[..., object], *args: Any) -> Timer:
@@ -168,13 +167,15 @@ class Reactor(Turn):
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Call:
         """Call `callback(*args)` in the next turn, in the order of these calls. O(1)."""
-        call = Call(callback, args)
-        if self.debug:
-            self._check()
-            call.site = creation_site()
+        call = Call()  # `new_call`, without calling it
+        call.callback = callback
+        call.args = args
+        call.armed = GO
+        call.fired = 0
+        call.site = None
+        if self._careful:
+            self._check_call(call)
         self._deferred.append(call)
-        if self._hosted:
-            self._tell_host()
         return call
 
     def call_threadsafe(self, callback: Callable[..., object], *args: Any) -> Call:
@@ -183,7 +184,7 @@ class Reactor(Turn):
         The wakeup descriptor is written only if the loop sleeps. Raises `ReactorClosedError` if the
         reactor is closed: what could never run is not accepted.
         """
-        call = Call(callback, args)
+        call = new_call(callback, args)
         if self.debug:
             call.site = creation_site()
         with self._lock:
@@ -195,7 +196,7 @@ class Reactor(Turn):
 
     def call_from_signal(self, callback: Callable[..., object], *args: Any) -> None:
         """Call `callback(*args)` in the signals phase of a turn; for a Python signal handler."""
-        self._signals.append(Call(callback, args))
+        self._signals.append(new_call(callback, args))
 
     # --- turning --------------------------------------------------------------------------------
 
@@ -210,6 +211,8 @@ class Reactor(Turn):
             try:
                 while not self._stopping:
                     self.run_once()
+                    if self._deferred:
+                        self.run_short()
             finally:
                 self._stopping = False
                 self.interrupted = interrupt.interrupted
@@ -262,7 +265,7 @@ class Reactor(Turn):
         if not self._forked:
             self._shut_down(timeout)
         with self._lock:
-            self.closed = True
+            self.closed = self._careful = True
         _reactors.discard(self)
         self.demultiplexer.close()
         self.wakeup.close()
@@ -276,6 +279,7 @@ class Reactor(Turn):
         self.demultiplexer.rebuild()
         self._handles.demultiplexer = self.demultiplexer
         self._forked = False
+        self._careful = self.debug or self._hosted or self.closed
         if self._thread != threading.get_ident():
             self._running = False  # the thread that was in a turn stayed with the parent
         self._wakeup_handle.close()
@@ -292,7 +296,7 @@ class Reactor(Turn):
         Raises `UnsupportedError` if the backend has none (`select` and `poll`).
         """
         fd = self.demultiplexer.fileno()
-        self._hosted = True
+        self._hosted = self._careful = True
         return fd
 
     def next_deadline(self) -> float | None:
@@ -346,6 +350,13 @@ class Reactor(Turn):
         if self._hosted:
             self._tell_host()
         return timer
+
+    def _check_call(self, call: Call) -> None:
+        if self.debug:
+            self._check()
+            call.site = creation_site()
+        if self._hosted:
+            self._tell_host()
 
     def _rouse(self) -> None:
         """Wake the loop if it sleeps. With the lock held, so that only the first one writes."""
@@ -403,7 +414,7 @@ _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
 
 def _mark_forked() -> None:
     for reactor in _reactors:
-        reactor._forked = True
+        reactor._forked = reactor._careful = True
         reactor._handles.demultiplexer = Forked()
         reactor._asleep = False  # the child must not write to the parent's pipe
         reactor._lock = threading.RLock()  # its owner may be a thread that stayed with the parent

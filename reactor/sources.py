@@ -5,15 +5,21 @@ call, the loop treats it alike: ``ready & source.armed`` says whether it still w
 and ``source.fire(ready)`` calls it. A source that is closed, paused or cancelled has ``armed`` 0,
 or fewer bits than before, and so is not called although it was in the batch already.
 
+The loop counts the calls of handles; every other source counts its own, where somebody can ask.
+
 Floor 1: imports `reactor.trace` only. `Handle` lives with the loop, `Timer` with its queue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from reactor.trace import Site
+
+#: What a source other than a handle is called with, and armed with: it has no events, only this bit
+#: that says go. It is none of the bits of `reactor.events`.
+GO: Final = 8
 
 
 class Source(Protocol):
@@ -23,7 +29,7 @@ class Source(Protocol):
     armed: int
     #: How often it was called.
     fired: int
-    #: When it was called last, in seconds on the reactor's clock.
+    #: When it was called last, in seconds on the reactor's clock, of what is called repeatedly.
     last_fired: float | None
     #: Where it was made, where that is known.
     site: Site | None
@@ -41,17 +47,20 @@ class Call:
     """A deferred call. Made by `Reactor.call_soon` and `call_threadsafe`.
 
     `cancel` is safe from the loop's thread only, whoever made the call.
+
+    It has no `__init__`, as calling one would double what a call costs: `new_call` fills in every
+    slot, and so does `Reactor.call_soon` itself.
     """
 
-    __slots__ = ("_args", "_callback", "armed", "fired", "last_fired", "site")
+    __slots__ = ("args", "armed", "callback", "fired", "site")
 
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._callback = callback
-        self._args = args
-        self.armed = 1
-        self.fired = 0
-        self.last_fired: float | None = None
-        self.site: Site | None = None
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    armed: int
+    fired: int
+    site: Site | None
+    #: Not kept of what is called once: nobody finds it any more when it has been.
+    last_fired: float | None = None
 
     def cancel(self) -> None:
         """Make sure that it is not called. O(1); idempotent."""
@@ -60,11 +69,23 @@ class Call:
     def fire(self, ready: int) -> None:
         """Call it, once; the loop's, not yours."""
         self.armed = 0
-        self._callback(*self._args)
+        self.fired = 1
+        self.callback(*self.args)
 
     def describe(self) -> str:
         """Return what this is, for a log line."""
-        return f"call of {getattr(self._callback, '__qualname__', repr(self._callback))}"
+        return f"call of {getattr(self.callback, '__qualname__', repr(self.callback))}"
+
+
+def new_call(callback: Callable[..., object], args: tuple[Any, ...]) -> Call:
+    """Return a call of `callback(*args)`."""
+    call = Call()
+    call.callback = callback
+    call.args = args
+    call.armed = GO
+    call.fired = 0
+    call.site = None
+    return call
 
 
 class Flusher:
@@ -74,14 +95,15 @@ class Flusher:
     handing it over again in the same turn does nothing.
     """
 
-    __slots__ = ("_flush", "armed", "fired", "last_fired", "site")
+    __slots__ = ("_flush", "armed")
+
+    fired: int = 0
+    last_fired: float | None = None
+    site: Site | None = None
 
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
         self.armed = 0
-        self.fired = 0
-        self.last_fired: float | None = None
-        self.site: Site | None = None
 
     def fire(self, ready: int) -> None:
         """Flush; the loop's, not yours."""

@@ -16,7 +16,7 @@ periods that have passed entirely are skipped and counted, so there is no burst 
 
 Not thread-safe: a queue belongs to its loop's thread.
 
-Floor 1: imports `reactor.errors` and `reactor.trace` only; the loop owns one queue.
+Floor 1: imports `reactor.errors`, `reactor.sources` and `reactor.trace`; the loop owns one queue.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from reactor.errors import LimitError
+from reactor.sources import GO
 from reactor.trace import Site
 
 _INFINITY: Final = float("inf")
@@ -38,57 +39,46 @@ class Timer:
     """A callback with a deadline. Made by `Reactor.call_later`, `call_at` and `call_every`.
 
     `deadline` is in seconds on the reactor's clock; `period` is 0 for a one-shot timer; `missed`
-    counts the periods that were skipped because the loop was late; `armed` is 1 while it may fire.
+    counts the periods that were skipped because the loop was late; `armed` is GO while it may fire.
+
+    It has no `__init__`: calling one would cost as much as half of all the rest. `TimerQueue.add`
+    and `Reactor.call_later` fill in every slot.
     """
 
-    __slots__ = (
-        "_args",
-        "_callback",
-        "_queue",
-        "armed",
-        "deadline",
-        "fired",
-        "last_fired",
-        "site",
-    )
+    __slots__ = ("args", "armed", "callback", "deadline", "fired", "queue", "site")
 
+    deadline: float
+    callback: Callable[..., object]
+    args: tuple[Any, ...]
+    armed: int
+    fired: int
+    #: The queue, while its heap has an entry for this timer.
+    queue: TimerQueue | None
+    site: Site | None
+
+    # Of a timer that fires once:
     period: float = 0.0
     missed: int = 0
-
-    def __init__(
-        self,
-        queue: TimerQueue,
-        deadline: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-    ) -> None:
-        #: The queue, while it has an entry for this timer.
-        self._queue: TimerQueue | None = queue
-        self._callback = callback
-        self._args = args
-        self.deadline = deadline
-        self.armed = 1
-        self.fired = 0
-        self.last_fired: float | None = None
-        self.site: Site | None = None
+    last_fired: float | None = None
 
     def cancel(self) -> None:
         """Make sure that it does not fire (again), even if it is due already. O(1); idempotent."""
         if self.armed:
             self.armed = 0
             # The entry may stay in the queue for long; what it would have called must not.
-            self._callback = _nothing
-            self._args = ()
-            queue = self._queue
+            self.callback = _nothing
+            self.args = ()
+            queue = self.queue
             if queue is not None:
-                queue.dead += 1
-                if queue.dead > queue.bearable:
-                    queue.compact()
+                queue.count_dead()
 
     def fire(self, ready: int) -> None:
         """Call the callback; the loop's, not yours."""
-        callback, args = self._callback, self._args
-        self.cancel()
+        callback, args = self.callback, self.args
+        self.armed = 0
+        self.fired = 1
+        self.callback = _nothing
+        self.args = ()
         callback(*args)
 
     def describe(self) -> str:
@@ -96,31 +86,26 @@ class Timer:
         kind = f"timer every {self.period:g} s" if self.period else "timer"
         if not self.armed:
             return f"{kind} (done)"
-        return f"{kind} for {getattr(self._callback, '__qualname__', repr(self._callback))}"
+        return f"{kind} for {getattr(self.callback, '__qualname__', repr(self.callback))}"
 
 
 class PeriodicTimer(Timer):
     """A timer that is set again each time it fires, until it is cancelled."""
 
-    __slots__ = ("_home", "missed", "period")
+    __slots__ = ("_home", "last_fired", "missed", "period")
 
-    def __init__(
-        self,
-        queue: TimerQueue,
-        deadline: float,
-        period: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-    ) -> None:
-        super().__init__(queue, deadline, callback, args)
-        self._home = queue
+    def __init__(self, home: TimerQueue, period: float) -> None:
+        self._home = home
         self.period = period
         self.missed = 0
+        self.last_fired: float | None = None
 
     def fire(self, ready: int) -> None:
         """Set it again, then call the callback, which may cancel it."""
+        self.fired += 1
+        self.last_fired = self._home.now
         self._home.again(self)
-        self._callback(*self._args)
+        self.callback(*self.args)
 
 
 def _nothing(*_args: object) -> None:
@@ -130,21 +115,22 @@ def _nothing(*_args: object) -> None:
 class TimerQueue:
     """Deadlines in order. Adding is O(log n); cancelling and looking at the next are O(1)."""
 
-    __slots__ = ("_now", "_sequence", "bearable", "dead", "fresh", "heap")
+    __slots__ = ("_bearable", "_dead", "_sequence", "fresh", "heap", "now")
 
     def __init__(self) -> None:
         self.heap: list[tuple[float, int, Timer]] = []
         #: New timers, in the order of their making; the loop's `call_later` appends here itself.
         self.fresh: list[Timer] = []
-        #: Entries of cancelled timers, and how many of them are borne before somebody looks.
-        self.dead = 0
-        self.bearable = _FEW
+        #: When due timers were last taken out.
+        self.now = 0.0
+        # Cancelled timers in the heap, and how many of them are borne before somebody looks.
+        self._dead = 0
+        self._bearable = _FEW
         self._sequence = 0
-        self._now = 0.0
 
     def __len__(self) -> int:
-        """Return the number of timers that are waiting."""
-        return len(self.heap) + len(self.fresh) - self.dead
+        """Return the number of timers that are waiting. O(those that are new)."""
+        return len(self.heap) - self._dead + sum(1 for timer in self.fresh if timer.armed)
 
     def add(
         self,
@@ -159,23 +145,25 @@ class TimerQueue:
                 f"a timer needs a finite deadline and a period that is not negative, not"
                 f" deadline={deadline!r}, period={period!r}"
             )
-        if period:
-            timer: Timer = PeriodicTimer(self, deadline, period, callback, args)
-        else:
-            timer = Timer(self, deadline, callback, args)
+        timer = PeriodicTimer(self, period) if period else Timer()
+        timer.deadline = deadline
+        timer.callback = callback
+        timer.args = args
+        timer.armed = GO
+        timer.fired = 0
+        timer.queue = timer.site = None
         self.fresh.append(timer)
         return timer
 
     def again(self, timer: PeriodicTimer) -> None:
         """Set a periodic timer for its next deadline that lies ahead of the last collection."""
         deadline = timer.deadline + timer.period
-        late = self._now - deadline
+        late = self.now - deadline
         if late >= 0:
             skipped = int(late / timer.period) + 1
             timer.missed += skipped
             deadline += skipped * timer.period
         timer.deadline = deadline
-        timer._queue = self
         self.fresh.append(timer)
 
     def next_deadline(self) -> float | None:
@@ -188,24 +176,24 @@ class TimerQueue:
             if timer.armed:
                 return deadline
             heapq.heappop(heap)
-            timer._queue = None
-            self.dead -= 1
+            timer.queue = None
+            self._dead -= 1
         return None
 
     def due(self, now: float) -> list[Timer]:
         """Take out all timers that are due at `now`, earliest first. O(log n) for each."""
-        self._now = now
+        self.now = now
         if self.fresh:
             self._settle()
         heap = self.heap
         due: list[Timer] = []
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]
-            timer._queue = None
+            timer.queue = None
             if timer.armed:
                 due.append(timer)
             else:
-                self.dead -= 1
+                self._dead -= 1
         return due
 
     def waiting(self) -> list[Timer]:
@@ -213,20 +201,25 @@ class TimerQueue:
         self._settle()
         return [timer for _, _, timer in sorted(self.heap) if timer.armed]
 
-    def compact(self) -> None:
-        """Throw the dead out if they are more than half of all; O(n), called once in n cancels."""
-        if self.dead * 2 > len(self.heap) + len(self.fresh):
-            self.fresh = [timer for timer in self.fresh if timer.armed]
-            self.heap = [entry for entry in self.heap if entry[2].armed]
-            heapq.heapify(self.heap)
-            self.dead = 0
-        self.bearable = max(_FEW, (len(self.heap) + len(self.fresh)) // 2)
+    def count_dead(self) -> None:
+        """Note that a timer in the heap was cancelled; throw the dead out if they are too many.
+
+        O(n), but only where more than half of the heap is dead: O(1) for each cancel.
+        """
+        self._dead += 1
+        if self._dead > self._bearable:
+            if self._dead * 2 > len(self.heap):
+                self.heap = [entry for entry in self.heap if entry[2].armed]
+                heapq.heapify(self.heap)
+                self._dead = 0
+            self._bearable = max(_FEW, len(self.heap) // 2)
 
     def _settle(self) -> None:
         """Put the new timers that are still wanted into the heap, in the order of their making."""
-        wanted = [timer for timer in self.fresh if timer.armed]
-        self.dead -= len(self.fresh) - len(wanted)
+        heap = self.heap
+        for timer in self.fresh:
+            if timer.armed:
+                timer.queue = self
+                self._sequence += 1
+                heapq.heappush(heap, (timer.deadline, self._sequence, timer))
         self.fresh.clear()
-        for timer in wanted:
-            self._sequence += 1
-            heapq.heappush(self.heap, (timer.deadline, self._sequence, timer))

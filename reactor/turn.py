@@ -30,22 +30,19 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
-from typing import Final
 
+from reactor.budgets import SHORT_TURNS
 from reactor.clock import Clock
 from reactor.demux import Demultiplexer
 from reactor.errors import ForkError, ReactorClosedError, ReentryError, WrongThreadError
 from reactor.events import HANGUP, names
 from reactor.handles import Handle, HandleTable
-from reactor.sources import Call, Source
+from reactor.sources import GO, Call, Source, new_call
 from reactor.timers import TimerQueue
 from reactor.trace import ErrorContext, Instrument, Traced
 from reactor.wakeup import Wakeup
 
 _log = logging.getLogger("reactor")
-
-#: What a source other than a handle is called with: it has no events, only the bit that says go.
-GO: Final = 1
 
 Batch = list[tuple[Source, int]]
 
@@ -80,6 +77,8 @@ class Turn:
         self._asleep = False
         self.wakeup = Wakeup()
         self._hosted = False
+        # Whether calls and timers need more than to be noted: any of debug, hosted, closed, forked.
+        self._careful = debug
 
         self._turns = 0
         self._calls = 0
@@ -90,6 +89,8 @@ class Turn:
         self._found: Batch = []
         self._due = 0
         self._called = 0
+        # Deferred calls of this turn, which are called straight from their queue.
+        self._collected = 0
 
     def now(self) -> float:
         """Return this turn's time: read once, after the wait. Costs an attribute, not a call."""
@@ -110,13 +111,18 @@ class Turn:
         try:
             if self._dirty:
                 self._call_all(self._dirty)
-            self._collect(self._wait(timeout))
+            self._gather(timeout)
             if self._ready:
                 self._call_all(self._ready)
+            if self._collected:
+                self._call_deferred(1, 0.0)
             if self._closing:
                 self._call_all(self._closing)
             if self._dirty:
                 self._call_all(self._dirty)
+        except BaseException:
+            self._keep_collected()
+            raise
         finally:
             self._running = False
         self._turns += 1
@@ -124,83 +130,155 @@ class Turn:
             self._instrument.after_turn(self._turns, self._calls - before)
         return self._calls - before
 
-    def _wait(self, timeout: float | None) -> Batch:
-        timers = self._timers
-        if self._ready or self._deferred or self._signals:
+    def run_short(self) -> None:
+        """Do turns of deferred calls alone, while there are any: after `run_once`, within limits.
+
+        What a deferred call defers runs in the next turn, and asking the kernel in each of those
+        would be nearly all that they cost. See `SHORT_TURNS` for how long it is left out.
+        """
+        most, seconds = SHORT_TURNS
+        until = self._now + seconds
+        now = self.clock.now()
+        if now > until or self._stopping or self._signals or self._instrument is not None:
+            return
+        self._now = now
+        self._running = True
+        try:
+            self._collected = len(self._deferred)
+            self._call_deferred(most, until)
+            if self._closing:
+                self._call_all(self._closing)
+            if self._dirty:
+                self._call_all(self._dirty)
+        except BaseException:
+            self._keep_collected()
+            raise
+        finally:
+            self._running = False
+
+    def _gather(self, timeout: float | None) -> None:
+        """Wait, and put what is to be called into `_ready`, behind what an earlier turn left."""
+        ready, timers, instrument = self._ready, self._timers, self._instrument
+        deadline = timers.next_deadline() if timers.heap or timers.fresh else None
+        if ready or self._deferred or self._signals:
             timeout = 0  # there is work already, perhaps left over from a turn that was cut short
-        elif timers.heap or timers.fresh:
-            deadline = timers.next_deadline()
-            if deadline is not None:
-                left = max(deadline - self.clock.now(), 0)
-                timeout = left if timeout is None else min(left, timeout)
+        elif deadline is not None:
+            left = max(deadline - self.clock.now(), 0)
+            timeout = left if timeout is None else min(left, timeout)
         self._waited = timeout
-        if self._instrument is not None:
-            self._instrument.before_wait(timeout)
+        if instrument is not None:
+            instrument.before_wait(timeout)
         if timeout != 0:
             # First say that we sleep, then look for a reason not to. Whoever adds work does it in
-            # the opposite order, first add, then look whether we sleep: so one of the two notices.
-            with self._lock:
-                self._asleep = True
-                if self._deferred or self._signals or self._closing or self._stopping:
-                    timeout = 0
+            # the opposite order, first add, then look whether we sleep: so one of the two notices,
+            # and no lock is needed.
+            self._asleep = True
+            if self._deferred or self._signals or self._closing or self._stopping:
+                timeout = 0
         try:
-            return self.demultiplexer.wait(timeout)
+            self._found = events = self.demultiplexer.wait(timeout)
         finally:
             self._asleep = False
-
-    def _collect(self, events: Batch) -> None:
-        """Put what is to be called into `_ready`, behind what an earlier turn may have left."""
         self._now = now = self.clock.now()
-        self._found = events
-        self._due = self._called = 0
-        ready = self._ready
         ready += events
-        if self._instrument is not None:
-            self._instrument.after_wait(len(events))
-        timers = self._timers
-        if timers.heap or timers.fresh:
+        self._due = self._called = 0
+        if deadline is not None and deadline <= now:
             due = timers.due(now)
             ready += [(timer, GO) for timer in due]
             self._due = len(due)
         if self._deferred or self._signals:
-            self._called = self._take(self._deferred) + self._take(self._signals)
-        if self._instrument is not None:
-            self._wrap(ready, self._instrument)
+            # Other threads may defer more meanwhile: as many as there are now.
+            self._collected = len(self._deferred)
+            self._called = self._collected + len(self._signals)
+            if self._signals or instrument is not None:
+                self._keep_collected()
+                self._take(self._signals, len(self._signals))
+        if instrument is not None:
+            instrument.after_wait(len(events))
+            self._wrap(ready, instrument)
 
-    def _take(self, queue: deque[Call]) -> int:
-        # Other threads may append meanwhile, so take as many as there are now.
-        count = len(queue)
-        take = queue.popleft
-        self._ready += [(take(), GO) for _ in range(count)]
-        return count
+    def _keep_collected(self) -> None:
+        """Put the deferred calls of this turn into the batch, in front of all that is to come."""
+        count, self._collected = self._collected, 0
+        self._take(self._deferred, count)
+
+    def _take(self, queue: deque[Call], count: int) -> None:
+        self._ready += [(queue.popleft(), GO) for _ in range(count)]
+
+    def _call_deferred(self, turns: int, until: float) -> None:
+        """Call the deferred calls of this turn straight from their queue.
+
+        As `_call_all` would, which needs a batch of them: making it would be a third of the cost.
+        Go on with those that were deferred meanwhile, for up to `turns` turns, while the clock has
+        not passed `until` and there is nothing else to do.
+        """
+        deferred = self._deferred
+        take = deferred.popleft
+        count = left = self._collected
+        called = 0
+        try:
+            while True:
+                for left in range(count - 1, -1, -1):  # noqa: B007 - it is used when a call leaves
+                    call = take()
+                    if not call.armed:
+                        self._stale += 1
+                        called -= 1
+                        continue
+                    call.armed = 0
+                    call.fired = 1
+                    try:
+                        call.callback(*call.args)  # what `call.fire` would do
+                    except Exception as error:
+                        self.report(ErrorContext(error, call, GO))
+                called += count
+                turns -= 1
+                if turns <= 0 or not deferred or self._closing or self._dirty:
+                    break
+                self._now = now = self.clock.now()
+                if now > until or self._stopping or self._signals:
+                    break
+                count = left = len(deferred)
+        except BaseException:
+            called += count - left
+            raise
+        finally:
+            self._calls += called
+            self._collected = left
 
     def _call_all(self, batch: Batch) -> None:
-        """Call the sources of a batch. Every callback of this reactor is called from here.
+        """Call the sources of a batch. All but most deferred calls are called from here.
 
         What is added to the batch meanwhile is called as well; so are closing callbacks that close
         further things. If one leaves the loop, the rest stays in the batch.
         """
         now = self._now
         rest = iter(batch)
+        stale = 0
         try:
             for source, ready in rest:
                 ready &= source.armed
-                if not ready:
-                    self._stale += 1
-                    continue
-                if ready & HANGUP:
-                    self._note_hangup(source)
-                self._calls += 1
-                source.fired += 1
-                source.last_fired = now
+                if ready < GO:  # an event of a handle, or nothing any more
+                    if not ready:
+                        stale += 1
+                        continue
+                    source.fired += 1
+                    source.last_fired = now
+                    if ready & HANGUP:
+                        self._note_hangup(source)
                 try:
                     fire = source.fire
                     fire(ready)
                 except Exception as error:
                     self.report(ErrorContext(error, source, ready))
         except BaseException:
-            batch[:] = rest
+            left = list(rest)
+            self._calls += len(batch) - len(left) - stale
+            self._stale += stale
+            batch[:] = left
             raise
+        self._calls += len(batch) - stale
+        if stale:
+            self._stale += stale
         batch.clear()
 
     def _note_hangup(self, source: Source) -> None:
@@ -221,7 +299,7 @@ class Turn:
 
     def on_closing(self, callback: Callable[..., object], *args: object) -> None:
         """Call `callback(*args)` in this turn's closing phase, after all handlers. O(1)."""
-        self._closing.append((Call(callback, args), GO))
+        self._closing.append((new_call(callback, args), GO))
         if self._hosted:
             self._tell_host()
 

@@ -43,37 +43,35 @@ class Bare:
     def view(self) -> tuple[memoryview, memoryview]:
         """Return the arrays of results, which have moved."""
         size = 4 * self.results.room
-        events = ffi.buffer(self.results.events, size)
-        return memoryview(events).cast("I"), memoryview(ffi.buffer(self.results.sizes, size)).cast(
-            "i"
-        )
+        slots = memoryview(ffi.buffer(self.results.slots, size)).cast("i")
+        return slots, memoryview(ffi.buffer(self.results.sizes, size)).cast("i")
 
     def run(self) -> None:
         """Echo until killed."""
         peers, arena, watched, wait = self.peers, self.arena, self.set, lib.rx_wait
-        shift, received, grew = lib.RX_SHIFT, lib.RX_RECEIVED, lib.RX_GREW
-        events, sizes = self.view()
+        received, grew = lib.RX_RECEIVED, lib.RX_GREW
+        ready, sizes = self.view()
         while True:
             count = wait(watched, -1)
             if count >= grew:
                 count -= grew
-                events, sizes = self.view()
+                ready, sizes = self.view()
             slots: list[int] = []
             chunks: list[bytes] = []
             if count >= received:
                 count -= received
                 begin = 0
-                both = zip(events[:count].tolist(), sizes[:count].tolist(), strict=True)
-                for event, size in both:
+                both = zip(ready[:count].tolist(), sizes[:count].tolist(), strict=True)
+                for slot, size in both:
                     if size > 0:
-                        slots.append(event >> shift)
+                        slots.append(slot)
                         chunks.append(arena[begin : begin + size])
                         begin += size
                     else:
-                        self.deal_with(event >> shift, size)
+                        self.deal_with(slot, size)
             elif count > 0:
-                for event in events[:count].tolist():
-                    self.deal_with(event >> shift, lib.RX_PLAIN)
+                for slot in ready[:count].tolist():
+                    self.deal_with(slot, lib.RX_PLAIN)
             for begin in range(0, len(slots), MESSAGES):
                 part = chunks[begin : begin + MESSAGES]
                 batch = slots[begin : begin + MESSAGES]

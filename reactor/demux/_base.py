@@ -50,11 +50,17 @@ class Lane(Source, Protocol):
         """
         ...
 
+    #: Riders in the order of their pushes, and what each of them has pushed, to be sent when the
+    #: lane is flushed. A rider appends its first push of a turn itself, if `JOIN_LIMIT` allows it:
+    #: a call for each message is what the lane is there to spare.
+    riders: list[Rider]
+    chunks: list[bytes]
+
     def push(self, rider: Rider, data: bytes, /) -> bool:
         """Take `data` to be sent when the lane is flushed, or refuse (False).
 
-        The first push of a turn makes the lane ask for a flush. What the kernel does not take comes
-        back by `rider._on_unsent`.
+        Whoever finds the lane not `armed` then asks for the flush. What the kernel does not take
+        comes back by `rider._on_unsent`.
         """
         ...
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from _epoll_ext import ffi, lib
 from reactor.demux._base import Demultiplexer, DemuxStats, Features, check_open
-from reactor.demux._lane import PLAIN, Lane, hand_over, wait_long
+from reactor.demux._lane import INTERRUPTED, PLAIN, Lane, hand_over, wait_long
 from reactor.errors import RegistrationError
 from reactor.events import READ, WRITE
 
@@ -29,8 +29,6 @@ _ARENA: Final = 1024 * 1024
 
 # Found once: an attribute of a C library is looked up by name at each use.
 _rx_wait: Final = lib.rx_wait
-_SHIFT: Final = lib.RX_SHIFT
-_READY: Final = (1 << _SHIFT) - 1
 _RECEIVED: Final = lib.RX_RECEIVED
 _GREW: Final = lib.RX_GREW
 
@@ -108,6 +106,9 @@ class EpollCDemultiplexer(Demultiplexer):
         self._waits += 1
         if timeout == 0 or self._always:
             count = _rx_wait(self._set, 0)
+        elif timeout is None:
+            while (count := _rx_wait(self._set, -1)) == INTERRUPTED:
+                pass  # a signal's Python handler has run between the two calls
         else:
             count = wait_long(_rx_wait, self._set, timeout)
         if count >= _GREW:
@@ -116,10 +117,11 @@ class EpollCDemultiplexer(Demultiplexer):
         ready: list[tuple[Any, int]]
         if count <= 0:
             ready = []
+        elif count == 1:
+            ready = [(self._owners[self._slots_view[0]], self._ready_view[0])]
         elif count < _RECEIVED:
-            owners = self._owners
-            events = self._events_view[:count].tolist()
-            ready = [(owners[event >> _SHIFT], event & _READY) for event in events]
+            tokens = map(self._owners.__getitem__, self._slots_view[:count].tolist())
+            ready = list(zip(tokens, self._ready_view[:count].tolist(), strict=True))
         else:
             ready = self._received(count - _RECEIVED)
         if self._always:
@@ -166,8 +168,8 @@ class EpollCDemultiplexer(Demultiplexer):
         self._always.clear()
         if self._outer is not None:
             self._outer.close()
-        self._events_view.release()
-        self._sizes_view.release()
+        for view in (self._slots_view, self._ready_view, self._sizes_view):
+            view.release()
         del self._arena
         lib.rx_close(self._set)
 
@@ -182,10 +184,10 @@ class EpollCDemultiplexer(Demultiplexer):
 
     def _look(self) -> None:
         """Find the arrays of results again, which have grown."""
-        results = self._results
-        size = 4 * results.room
-        self._events_view = memoryview(ffi.buffer(results.events, size)).cast("I")
-        self._sizes_view = memoryview(ffi.buffer(results.sizes, size)).cast("i")
+        results, room = self._results, self._results.room
+        self._slots_view = memoryview(ffi.buffer(results.slots, 4 * room)).cast("i")
+        self._ready_view = memoryview(ffi.buffer(results.ready, room))
+        self._sizes_view = memoryview(ffi.buffer(results.sizes, 4 * room)).cast("i")
 
     def _check_open(self, fd: int, slot: int) -> None:
         try:
@@ -196,26 +198,26 @@ class EpollCDemultiplexer(Demultiplexer):
 
     def _received(self, count: int) -> list[tuple[Any, int]]:
         """Return the events of a wait that received, and hand what came to its tokens."""
-        owners, arena = self._owners, self._arena
+        arena = self._arena
         if count == 1:
-            event = self._events_view[0]
-            token = owners[event >> _SHIFT]
-            hand_over(token, self._sizes_view[0], arena, 0)
-            return [(token, event & _READY)]
-        events = self._events_view[:count].tolist()
-        sizes = self._sizes_view[:count].tolist()
-        ready = []
-        begin = 0
-        for event, size in zip(events, sizes, strict=True):
-            token = owners[event >> _SHIFT]
-            ready.append((token, event & _READY))
+            token = self._owners[self._slots_view[0]]
+            size = self._sizes_view[0]
             if size > 0 and token.received is None:
-                token.received = arena[begin : begin + size]
-                begin += size
+                token.received = arena[:size]
+            else:
+                hand_over(token, size, arena, 0)
+            return [(token, self._ready_view[0])]
+        tokens = list(map(self._owners.__getitem__, self._slots_view[:count].tolist()))
+        begin = 0
+        for token, size in zip(tokens, self._sizes_view[:count].tolist(), strict=True):
+            if size > 0 and token.received is None:
+                end = begin + size
+                token.received = arena[begin:end]
+                begin = end
             elif size != PLAIN:
                 hand_over(token, size, arena, begin)
                 begin += max(size, 0)
-        return ready
+        return list(zip(tokens, self._ready_view[:count].tolist(), strict=True))
 
     def _show_outer(self) -> None:
         # A host watches an open file, as epoll does, and would lose sight of ours when the set is

@@ -27,13 +27,11 @@ from typing import Any, Final
 from _epoll_ext import ffi, lib
 from reactor.demux._base import Demultiplexer, DemuxStats, Features
 from reactor.demux._epoll import EpollDemultiplexer
-from reactor.demux._lane import PLAIN, Lane, hand_over, wait_long
+from reactor.demux._lane import INTERRUPTED, PLAIN, Lane, hand_over, wait_long
 from reactor.errors import RegistrationError
 
 # Found once: an attribute of a C library is looked up by name at each use.
 _ur_wait: Final = lib.ur_wait
-_SHIFT: Final = lib.UR_SHIFT
-_READY: Final = (1 << _SHIFT) - 1
 _UNSENT: Final = lib.UR_UNSENT
 _GREW: Final = lib.UR_GREW
 _ARENA: Final = lib.UR_BUFFERS * lib.UR_BUFFER
@@ -120,9 +118,11 @@ class IoUringDemultiplexer(Demultiplexer):
             if not self._complete and (count := _ur_wait(self._set, 0)) > 0:
                 ready += self._take(count)
         else:
-            count = (
-                _ur_wait(self._set, 0) if timeout == 0 else wait_long(_ur_wait, self._set, timeout)
-            )
+            if timeout is None:
+                while (count := _ur_wait(self._set, -1)) == INTERRUPTED:
+                    pass  # a signal's Python handler has run between the two calls
+            else:
+                count = wait_long(_ur_wait, self._set, timeout)
             if count == 0:
                 if self._shown is not None:
                     self._shown.wait(0)  # what woke the host was a ghost, perhaps: it goes
@@ -192,12 +192,12 @@ class IoUringDemultiplexer(Demultiplexer):
 
     def _look(self) -> None:
         """Find the arrays of results again, which have grown."""
-        results = self._results
-        size = 4 * results.room
+        results, room = self._results, self._results.room
         self._views = (
-            memoryview(ffi.buffer(results.events, size)).cast("I"),
-            memoryview(ffi.buffer(results.sizes, size)).cast("i"),
-            memoryview(ffi.buffer(results.places, size)).cast("I"),
+            memoryview(ffi.buffer(results.slots, 4 * room)).cast("i"),
+            memoryview(ffi.buffer(results.ready, room)),
+            memoryview(ffi.buffer(results.sizes, 4 * room)).cast("i"),
+            memoryview(ffi.buffer(results.places, 4 * room)).cast("I"),
         )
 
     def _keep(self, found: int) -> None:
@@ -214,25 +214,19 @@ class IoUringDemultiplexer(Demultiplexer):
         if count >= _GREW:
             count -= _GREW
             self._look()
-        events, sizes, places = self._views
-        owners = self._owners
+        slots, ready, sizes, places = self._views
         if count == 1:
-            event = events[0]
-            token = owners[event >> _SHIFT]
+            token = self._owners[slots[0]]
             if self._results.received:
                 hand_over(token, sizes[0], self._arena, places[0])
-            return [(token, event & _READY)]
-        numbers = events[:count].tolist()
-        if not self._results.received:
-            return [(owners[event >> _SHIFT], event & _READY) for event in numbers]
-        ready = []
-        arena = self._arena
-        received = zip(numbers, sizes[:count].tolist(), places[:count].tolist(), strict=True)
-        for event, size, place in received:
-            token = owners[event >> _SHIFT]
-            if size > 0 and token.received is None:
-                token.received = arena[place : place + size]
-            elif size != PLAIN:
-                hand_over(token, size, arena, place)
-            ready.append((token, event & _READY))
-        return ready
+            return [(token, ready[0])]
+        tokens = list(map(self._owners.__getitem__, slots[:count].tolist()))
+        if self._results.received:
+            arena = self._arena
+            received = zip(tokens, sizes[:count].tolist(), places[:count].tolist(), strict=True)
+            for token, size, place in received:
+                if size > 0 and token.received is None:
+                    token.received = arena[place : place + size]
+                elif size != PLAIN:
+                    hand_over(token, size, arena, place)
+        return list(zip(tokens, ready[:count].tolist(), strict=True))

@@ -34,7 +34,8 @@ from reactor.trace import Site
 #: cache between being joined and being sent.
 _MESSAGES: Final = 128
 
-_INTERRUPTED: Final = -errno.EINTR
+#: What a wait in C answers when a signal ended it.
+INTERRUPTED: Final = -errno.EINTR
 
 #: In the results of a wait: nothing was received for this event. 0 is the end of the stream; below
 #: this it is a failure, `PLAIN - errno`.
@@ -53,20 +54,21 @@ class Lane:
 
     __slots__ = (
         "_arrays",
-        "_chunks",
         "_fds",
         "_messages",
         "_repeated",
-        "_riders",
         "_send",
         "_sent",
         "_sizes",
         "armed",
-        "fired",
-        "last_fired",
+        "chunks",
         "receive",
-        "site",
+        "riders",
     )
+
+    fired: int = 0
+    last_fired: float | None = None
+    site: Site | None = None
 
     def __init__(self, receive: Callable[[int], None], send: Send) -> None:
         self.receive = receive
@@ -77,59 +79,54 @@ class Lane:
         self._fds = memoryview(ffi.buffer(fds)).cast("i")
         self._sizes = memoryview(ffi.buffer(sizes)).cast("i")
         self._sent = memoryview(ffi.buffer(sent)).cast("i")
-        self._riders: list[Rider] = []
-        self._chunks: list[bytes] = []
+        self.riders: list[Rider] = []
+        self.chunks: list[bytes] = []
         self._repeated = False
         self.armed = 0
-        self.fired = 0
-        self.last_fired: float | None = None
-        self.site: Site | None = None
 
     def push(self, rider: Rider, data: bytes) -> bool:
         """Take `data`, or refuse."""
         size = len(data)
         if not 0 < size <= JOIN_LIMIT:
             return False
-        riders = self._riders
+        riders = self.riders
         if rider._pushed:
             if riders[-1] is not rider:
                 return False
             self._repeated = True
         riders.append(rider)
-        self._chunks.append(data)
+        self.chunks.append(data)
         rider._pushed += size
         return True
 
     def cancel(self, rider: Rider) -> None:
         """Forget what `rider` has pushed: its descriptor is about to be closed."""
-        kept = [
-            pair for pair in zip(self._riders, self._chunks, strict=True) if pair[0] is not rider
-        ]
-        self._riders = [pair[0] for pair in kept]
-        self._chunks = [pair[1] for pair in kept]
+        kept = [pair for pair in zip(self.riders, self.chunks, strict=True) if pair[0] is not rider]
+        self.riders = [pair[0] for pair in kept]
+        self.chunks = [pair[1] for pair in kept]
         rider._pushed = 0
 
     def fire(self, ready: int) -> None:
         """Send everything; the loop's, not yours."""
         self.armed = 0
         # Emptied first: whatever interrupts us, nothing may be sent twice.
-        riders, self._riders = self._riders, []
-        chunks, self._chunks = self._chunks, []
+        riders, self.riders = self.riders, []
+        chunks, self.chunks = self.chunks, []
         for rider in riders:
             rider._pushed = 0
         if self._repeated:
             self._repeated = False
             riders, chunks = _merged(riders, chunks)
-        count = len(riders)
-        if count == 1:
+        if len(riders) > 1:
+            for begin in range(0, len(riders), _MESSAGES):
+                end = begin + _MESSAGES
+                self._send_many(riders[begin:end], chunks[begin:end])
+        elif riders:
+            data = chunks[0]
             self._fds[0] = riders[0]._fd
-            self._sizes[0] = len(chunks[0])
-            if self._send(self._messages, chunks[0], 1):
+            self._sizes[0] = len(data)
+            if self._send(self._messages, data, 1):
                 self._return_unsent(riders, chunks)
-            return
-        for begin in range(0, count, _MESSAGES):
-            end = begin + _MESSAGES
-            self._send_many(riders[begin:end], chunks[begin:end])
 
     def describe(self) -> str:
         """Return what this is, for a log line."""
@@ -158,16 +155,14 @@ def _merged(riders: list[Rider], chunks: list[bytes]) -> tuple[list[Rider], list
     return [rider for rider, _ in runs], [chunk for _, chunk in runs]
 
 
-def wait_long(wait: Callable[[Any, int], int], ring: Any, timeout: float | None) -> int:
+def wait_long(wait: Callable[[Any, int], int], ring: Any, timeout: float) -> int:
     """Call `wait(ring, nanoseconds)` until it ends otherwise than by a signal; its last answer."""
-    if timeout is None:
-        while (count := wait(ring, -1)) == _INTERRUPTED:
-            pass  # a signal's Python handler has run between the two calls
-        return count
+    if timeout <= 0:
+        return wait(ring, 0)
     # Nanoseconds, rounded up: a wait must never end before its time.
-    left = -int(-min(max(timeout, 0.0), MAX_WAIT) * 1e9 // 1)
+    left = -int(-min(timeout, MAX_WAIT) * 1e9 // 1)
     deadline = time.monotonic_ns() + left
-    while (count := wait(ring, left)) == _INTERRUPTED:
+    while (count := wait(ring, left)) == INTERRUPTED:
         left = max(deadline - time.monotonic_ns(), 0)
     return count
 

@@ -147,6 +147,7 @@ class Stream(Input):
         self._tls = tls
         self._plain = False
         self._lane = None
+        self._clear = False
         tls.carrying = self.pending > 0
         self._queue = None  # what is in it stays in `_wire`, and goes out as it is
         self._later(self._start_handshake)

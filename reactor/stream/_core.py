@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from reactor.budgets import ALLOCATOR_LESSON, HIGH_WATER, READ_BUDGET, READ_SIZE
+from reactor.budgets import ALLOCATOR_LESSON, HIGH_WATER, JOIN_LIMIT, READ_BUDGET, READ_SIZE
 from reactor.buffers import ReceiveBuffer, SendQueue, WaterMarks
 from reactor.errors import CloseKind, CloseReason, LimitError
 from reactor.events import READ, WRITE
@@ -73,6 +73,7 @@ class Core(ABC):
     __slots__ = (
         "_bytes_in",
         "_bytes_out",
+        "_clear",
         "_deadline",
         "_dropped",
         "_eof_told",
@@ -163,8 +164,11 @@ class Core(ABC):
         limited = read_limit is not None or write_limit is not None or idle_timeout is not None
         self._plain = self._gather > 1 and tls is None and not limited
         # The backend's fast lane, if it has one, and how many bytes are on it in this turn.
-        self._lane = reactor.demultiplexer.lane if self._plain else None
+        roomy = self._plain and self._marks.high >= JOIN_LIMIT  # no first write can cross the mark
+        self._lane = reactor.demultiplexer.lane if roomy else None
         self._pushed = 0
+        # Whether a write of a plain stream has nothing to stand behind but what is on the lane.
+        self._clear = self._plain
         self._idle_timer: Timer | None = None
         # When the handshake, or a close that has output to write, must be done.
         self._deadline: Timer | None = None
@@ -326,6 +330,7 @@ class Core(ABC):
             self._finish(reason)
             return
         self._write_end = ENDING
+        self._clear = False
         self._set_deadline(linger, "writing out what was queued before close()")
         self._watch()
         if not self._want_write:

@@ -98,12 +98,20 @@ class Input(Output):
 
     def _on_ready(self, ready: int) -> None:
         try:
-            if self._lane is not None and not (self._hold or self._want_write):
-                handle = self._handle
-                assert handle is not None, "a closed stream is never ready"
-                data = handle.received if handle.over is None else None
-                # The usual event of the fast lane: a little, received already.
-                if data is not None and self._inbox is None and len(data) < RECEIVE_FIRST:
+            handle: Handle = self._handle  # type: ignore[assignment]  # a closed one is never ready
+            # The usual event: something to read, for the handler alone, and nothing else to do.
+            if (
+                ready == READ
+                and self._plain
+                and not self._hold
+                and self._inbox is None
+                and handle.over is None
+            ):
+                data = handle.received
+                if data is None:
+                    self._receive_plain()
+                    return
+                if len(data) < RECEIVE_FIRST:
                     handle.received = None
                     self._bytes_in += len(data)
                     self.handler.on_data(self, data)
@@ -118,14 +126,38 @@ class Input(Output):
             self._on_raised(error)
             raise
 
-    def _receive(self) -> None:
+    def _receive_plain(self) -> None:
+        """Read once from a plain stream; leave it to `_receive` to go on if that was not all."""
+        size = self._read_size
+        try:
+            data = self._sock.recv(size)
+        except BlockingIOError:
+            # Of a broken connection, what was there is all that comes.
+            if self._reason is not None:
+                self._on_input_end(None)
+            return
+        except OSError as error:
+            self._on_input_end(reason_for(error))
+            return
+        if not data:
+            self._on_input_end(None)
+            return
+        self._bytes_in += len(data)
+        self.handler.on_data(self, data)
+        if len(data) == size:
+            self._read_size = READ_MOST
+            if not self._hold and size < READ_BUDGET:
+                self._receive(READ_BUDGET - size)
+        elif size > READ_SIZE and len(data) < READ_SIZE // 4:
+            self._read_size = READ_SIZE
+
+    def _receive(self, budget: int = READ_BUDGET) -> None:
         """Read from the socket: once if little comes, up to the budget if much does."""
         handle = self._handle
         assert handle is not None, "a closed stream is never ready"
         waiting = handle.received is not None or handle.over is not None
         if waiting and not self._take_received(handle):
             return
-        budget = READ_BUDGET
         throttle = self._read_throttle
         while True:
             size = min(self._read_size, budget) if throttle is None else throttle.allow(READ_SIZE)

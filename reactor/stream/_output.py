@@ -44,28 +44,59 @@ class Output(Core):
         `write_eof`, or the connection's end it does nothing but count. `bytes` are not copied,
         beyond what joining takes. Raises TypeError if `data` is not bytes-like.
         """
-        if self._write_end:
-            self._refused += 1
-            return
-        queue = self._queue
-        if self._plain and not (queue or self._want_write):  # nothing waits before it
-            lane = self._lane
+        if self._clear and type(data) is bytes and not self._pushed:
             size = len(data)
             if size > JOIN_LIMIT:
-                if not self._pushed and not (data := self._send_large(data)):
-                    return
-            elif (
-                lane is not None
-                and type(data) is bytes
-                and self._pushed + size <= self._marks.high
-                and lane.push(self, data)
-            ):
+                self._send_large(data)
+                return
+            lane = self._lane
+            if size and lane is not None:
+                self._pushed = size
                 self._bytes_out += size
+                lane.riders.append(self)
+                lane.chunks.append(data)
                 if not lane.armed:
                     self._reactor.flush_later(lane)
                 return
+        self._write(data)
+
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write the unusual: something waits before it, or the buffer is of another kind."""
+        if self._write_end:
+            self._refused += 1
+            return
+        if self._clear and self._pushed and type(data) is bytes:
+            lane, size = self._lane, len(data)
+            assert lane is not None, "something was pushed"
+            if self._pushed + size <= self._marks.high and lane.push(self, data):
+                self._bytes_out += size
+                return
+        elif self._clear and not self._pushed and type(data) is not bytes:
+            view = memoryview(data).cast("B")
+            if len(view) > JOIN_LIMIT:
+                self._send_large(view)
+                return
+        self._enqueue(data)
+
+    def _send_large(self, data: bytes | memoryview) -> None:
+        """Send a large write at once, while it is in the processor's cache; queue what is left.
+
+        Waiting for the turn's end would gain nothing, as there is nothing to join it with, and a
+        thousand of them would have driven one another out of the cache by then.
+        """
+        try:
+            sent = self._sock.send(data, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
+        except OSError:
+            sent = 0  # it fails alike at the turn's end, where that is dealt with
+        self._bytes_out += sent
+        if sent < len(data):
+            self._enqueue(memoryview(data)[sent:] if sent else data)
+
+    def _enqueue(self, data: bytes | bytearray | memoryview) -> None:
+        queue = self._queue
         if queue is None:
             queue = self._open_queue()
+        self._clear = False
         size = queue.append(data)
         flusher = self._flusher
         if flusher is None:
@@ -75,21 +106,6 @@ class Output(Core):
         if size > self._marks.high:
             self._update_marks()
 
-    def _send_large(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-        """Send a large write at once, while it is in the processor's cache; return what is left.
-
-        Waiting for the turn's end would gain nothing, as there is nothing to join it with, and a
-        thousand of them would have driven one another out of the cache by then.
-        """
-        if type(data) is not bytes:
-            data = memoryview(data).cast("B")
-        try:
-            sent = self._sock.send(data, NO_SIGNAL)  # type: ignore[call-arg]  # a real socket
-        except OSError:
-            return data  # fails alike at the turn's end, where that is dealt with
-        self._bytes_out += sent
-        return memoryview(data)[sent:] if sent < len(data) else b""
-
     def writelines(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Queue all of `chunks`, in order; the same as, and cheaper than, writing one by one."""
         if self._write_end:
@@ -98,6 +114,7 @@ class Output(Core):
         queue = self._queue
         if queue is None:
             queue = self._open_queue()
+        self._clear = False
         try:
             queue.extend(chunks)
         finally:
@@ -113,6 +130,7 @@ class Output(Core):
         """
         if not self._write_end:
             self._write_end = ENDING
+            self._clear = False
             self._flush_later()
 
     def _open_queue(self) -> SendQueue:
@@ -145,6 +163,8 @@ class Output(Core):
             self._send()  # it knows what to do about a full kernel and about a broken connection
         elif self._write_end:
             self._send()  # and how to end
+        else:
+            self._clear = True
         if self._marks.above:
             self._update_marks()
 
@@ -162,6 +182,7 @@ class Output(Core):
             self._on_write_error(reason_for(error))
         if self._want_write != waited:
             self._watch()
+        self._clear = self._plain and not (self._write_end or self._want_write or self._queue)
         if self._marks.above:
             self._update_marks()
 
@@ -251,18 +272,22 @@ class Output(Core):
     def _on_unsent(self, data: bytes, sent: int) -> None:
         """Take back what the fast lane could not get rid of. The lane's to call, not yours."""
         self._bytes_out -= len(data) - sent
+        self._clear = False
         self._open_queue().put_back(data, sent)
         self._send()
 
     def _stop_writing(self, reason: CloseReason) -> None:
         self._reason = reason
         self._write_end = SHUT
+        self._clear = False
         self._want_write = False
         self._dropped += self.pending
         self._queue = self._wire = None
-        if self._pushed and self._lane is not None:
+        if self._pushed:
+            lane = self._reactor.demultiplexer.lane  # ours no more, if it was pushed before TLS
+            assert lane is not None, "something was pushed"
             self._bytes_out -= self._pushed
-            self._lane.cancel(self)
+            lane.cancel(self)
 
     def _fail_tls(self, error: ssl.SSLError) -> None:
         """Note why TLS failed, and tell the peer, if the kernel takes the alert at once."""

@@ -38,8 +38,8 @@ def pair() -> Iterator[Pair]:
 
 def events(set_: Any, count: int) -> list[tuple[int, int]]:
     """The slots and masks of the last wait."""
-    found = lib.rx_look(set_).events
-    return [(found[i] >> lib.RX_SHIFT, found[i] & 7) for i in range(count)]
+    found = lib.rx_look(set_)
+    return [(found.slots[i], found.ready[i]) for i in range(count)]
 
 
 def test_a_slot_is_given_again_and_its_old_owner_is_not_heard(set_: Any, pair: Pair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -114,6 +115,61 @@ def test_what_is_on_the_lane_never_reaches_the_next_owner_of_the_number(
             end.recv(1)
     for end in ends:
         end.close()
+
+
+def test_what_was_written_before_tls_never_reaches_a_stranger_either(
+    reactor: Reactor, pair: Pair
+) -> None:
+    doomed = opened(reactor, pair[0])
+    doomed.write(b"in the clear")
+    doomed.start_tls(ssl.create_default_context(), server_side=False, server_hostname="a")
+    doomed.abort()
+    assert (0, 12) == (doomed.pending, doomed.stats().dropped)
+    reactor.run_once(0)
+    assert [] == reactor.demultiplexer.lane.riders  # type: ignore[union-attr]  # these have one
+    assert b"" == pair[1].recv(1)
+
+
+def test_small_writes_go_by_the_lane_again_when_the_kernel_has_taken_the_large_one(
+    reactor: Reactor, pair: Pair
+) -> None:
+    stream = opened(reactor, pair[0])
+    size = 10_000_000  # more than the kernel takes at once
+    stream.write(bytes(size))
+    stream.write(b"behind it")
+    assert 0 == stream._pushed < stream.pending
+    received = 0
+    while received < size + 9:
+        reactor.run_once(0)
+        received += len(pair[1].recv(1 << 20))
+    reactor.run_once(0)
+    stream.write(b"alone")
+    assert 5 == stream._pushed
+    reactor.run_once(0)
+    assert b"alone" == pair[1].recv(99)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_large_write_is_sent_at_once_whatever_holds_it(
+    reactor: Reactor, pair: Pair, kind: type[bytes]
+) -> None:
+    stream = opened(reactor, pair[0])
+    stream.write(kind(b"x" * 20_000))
+    assert 0 == stream.pending
+    assert b"x" * 20_000 == pair[1].recv(1 << 20, socket.MSG_WAITALL | socket.MSG_DONTWAIT)
+
+
+def test_a_stream_with_a_low_mark_hears_of_pressure_in_spite_of_the_lane(
+    reactor: Reactor, pair: Pair
+) -> None:
+    handler = Recorder()
+    stream = Stream(reactor, pair[0], handler, high_water=100)
+    reactor.run_once(0)
+    stream.write(bytes(101))
+    assert stream.above_high_water
+    reactor.run_once(0)
+    assert not stream.above_high_water
+    assert bytes(101) == pair[1].recv(999)
 
 
 def test_a_close_sends_what_is_on_the_lane_first(reactor: Reactor, pair: Pair) -> None:

@@ -125,6 +125,7 @@ def test_the_wakeup_is_written_only_if_the_loop_sleeps(
 def test_one_sleep_is_ended_by_one_write(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     written: list[bool] = []
+    shouted = threading.Event()
     notify = type(reactor.wakeup).notify
 
     def counted(wakeup: Wakeup) -> None:
@@ -134,9 +135,11 @@ def test_one_sleep_is_ended_by_one_write(reactor: Reactor, monkeypatch: pytest.M
     def shout() -> None:
         while not reactor._asleep:
             time.sleep(0)
-        with reactor._lock:  # without which the loop cannot fall asleep again in between
-            for number in range(100):
-                reactor.call_threadsafe(heard.append, number)
+        # The first one keeps the loop busy, which so cannot fall asleep again in between.
+        reactor.call_threadsafe(shouted.wait, 10)
+        for number in range(100):
+            reactor.call_threadsafe(heard.append, number)
+        shouted.set()
 
     monkeypatch.setattr(type(reactor.wakeup), "notify", counted)
     thread = threading.Thread(target=shout)
