@@ -212,7 +212,7 @@ class Reactor(Turn):
                 while not self._stopping:
                     self.run_once()
                     if self._deferred:
-                        self.run_short()
+                        self._run_short()
             finally:
                 self._stopping = False
                 self.interrupted = interrupt.interrupted

@@ -130,7 +130,7 @@ class Turn:
             self._instrument.after_turn(self._turns, self._calls - before)
         return self._calls - before
 
-    def run_short(self) -> None:
+    def _run_short(self) -> None:
         """Do turns of deferred calls alone, while there are any: after `run_once`, within limits.
 
         What a deferred call defers runs in the next turn, and asking the kernel in each of those
