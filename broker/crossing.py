@@ -157,6 +157,11 @@ class Overhear(Crossing):
     def __hash__(self) -> int:
         return hash(self.tap)
 
+    @property
+    def wants(self) -> bytes:
+        """What the tap listens to, if it listens to other servers."""
+        return self.tap.filter if self.tap.across else b""
+
     def meet(self, passage: Passage, carrier: Carrier) -> int:
         """The tap will hear it."""
         publish = passage.publish

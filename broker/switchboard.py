@@ -360,12 +360,23 @@ class Switchboard:
 
     # --- inside the broker
 
-    def tap(self, account: str | None, filter: bytes, callback: Callable[[Message], None]) -> Tap:
+    def tap(
+        self,
+        account: str | None,
+        filter: bytes,
+        callback: Callable[[Message], None],
+        *,
+        across: bool = False,
+    ) -> Tap:
         """Call `callback` for each message to `filter` in `account`, or (None) in every account.
 
-        See `broker.taps`.  Raises ValueError if `filter` is no filter.
+        `across`: for what clients of other servers publish in that account, too. See
+        `broker.taps`.  Raises ValueError if `filter` is no filter, or to be heard across in all
+        accounts.
         """
-        tap = Tap(account, filter, callback)
+        if across and account is None:
+            raise ValueError("other servers are told what one account wants; name it")
+        tap = Tap(account, filter, callback, across)
         if account is None:
             self._accounts.everywhere.home(filter).insert(filter, Overhear(tap))
         else:
@@ -373,6 +384,8 @@ class Switchboard:
             place.crossings.insert(filter, Overhear(tap))
             place.taps[tap] = None
         self._evict_for(tap)
+        if across:
+            self.peering.declare()
         return tap
 
     def untap(self, tap: Tap) -> None:
@@ -386,6 +399,8 @@ class Switchboard:
             place.crossings.remove(tap.filter, Overhear(tap))
             del place.taps[tap]
             self._tidy(place)
+            if tap.across:
+                self.peering.declare()
         self._evict_for(tap)
 
     def _evict_for(self, tap: Tap) -> None:

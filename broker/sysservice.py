@@ -10,10 +10,10 @@ account is empty pays one look-up for each connection that comes or goes. The be
 events (`broker.events`) and answers questions (`broker.sysdesk`) is imported when somebody listens
 or asks for the first time: a start has no use for it.
 
-Who may ask: the system account everything. In every other account four subjects are heard, and
-their answers speak of that account, or of the client, alone, and no account gets much of our time
-by asking (`broker.askers`). Everything else below `$SYS.` is like any other subject there, and
-whoever waits for an answer is told that nobody listens.
+Who may ask: the system account everything, from every node of a cluster. In every other account
+four subjects are heard, and their answers speak of that account, or of the client, alone, and no
+account gets much of our time by asking (`broker.askers`). Everything else below `$SYS.` is like any
+other subject there, and whoever waits for an answer is told that nobody listens.
 
 `CONNS` differs from nats-server's in one point: it is sent at the end of a turn and at most every
 `REST` seconds for one account, with the numbers of that moment, because counting an account of ten
@@ -95,12 +95,13 @@ class SystemService(Silent):
 
     def _listen(self) -> None:
         board, here = self._board, f"$SYS.REQ.SERVER.{self.server.server_id}."
-        subjects = ["$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.*.INFO"]
+        subjects = ["$SYS.REQ.SERVER.PING"]
         subjects += [here + name for name in (*PAGES, *ORDERS)]
         subjects += [f"$SYS.REQ.SERVER.PING.{name}" for name in PAGES]
         subjects += [f"$SYS.REQ.ACCOUNT.*.{name}" for name in ACCOUNT_PAGES]
         for subject in subjects:
-            board.tap(self.account, subject.encode(), self._asked)
+            board.tap(self.account, subject.encode(), self._asked, across=True)
+        board.tap(self.account, b"$SYS.REQ.USER.*.INFO", self._asked)
         for filter in OPEN_TO_ALL:
             board.tap(None, filter, self._asked_by_all)
 

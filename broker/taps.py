@@ -42,9 +42,10 @@ class Tap:
     """What `Switchboard.tap` returns and `untap` takes.  Compared by identity.
 
     `account` is None for a tap in every account. `callback` must not raise; it may call anything
-    of the switchboard.
+    of the switchboard. `across`: other servers of the cluster send it what is published there.
     """
 
     account: str | None
     filter: bytes
     callback: Callable[[Message], None]
+    across: bool = False

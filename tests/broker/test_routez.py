@@ -6,6 +6,7 @@ import pytest
 
 from broker.queries import QueryError
 from broker.routez import RoutezQuery, routez
+from broker.sysservice import ACCOUNT_PAGES, ORDERS, PAGES
 from tests.support.virtual_cluster import VirtualCluster
 
 # As nats-server 2.15.1 shows a route to a node without pool and compression.
@@ -14,6 +15,9 @@ FIELDS = (
     *("last_activity", "rtt", "uptime", "idle", "pending_size", "in_msgs", "out_msgs", "in_bytes"),
     *("out_bytes", "subscriptions", "compression"),
 )
+
+#: What a node listens to in the system account: the bare PING, and what it says by these names.
+QUESTIONS = 1 + 2 * len(PAGES) + len(ORDERS) + len(ACCOUNT_PAGES)
 
 
 def test_a_row_says_what_nats_server_says() -> None:
@@ -31,9 +35,8 @@ def test_a_row_says_what_nats_server_says() -> None:
     assert [FIELDS, FIELDS] == [tuple(row) for row in rows.values()]
     assert (True, True) == (rows["A"]["did_solicit"], rows["A"]["is_configured"])
     assert not rows["C"]["is_configured"]
-    assert (1, 2, 2) == tuple(
-        rows["C"][name] for name in ("out_msgs", "out_bytes", "subscriptions")
-    )
+    told = tuple(rows["C"][name] for name in ("out_msgs", "out_bytes", "subscriptions"))
+    assert (1, 2, 2 + QUESTIONS) == told
     assert cluster["C"].server.server_id == rows["C"]["remote_id"]
 
 
@@ -44,11 +47,15 @@ def test_subscriptions_are_listed_where_they_are_asked_for() -> None:
     cluster.run(1.0)
     server = cluster["A"].server
     listed = routez(RoutezQuery.read({"subs": "1"}), server.stats(), server.routes())
-    assert ["a", "b"] == listed["routes"][0]["subscriptions_list"]
+    names = listed["routes"][0]["subscriptions_list"]
+    assert ["a", "b"] == [name for name in names if not name.startswith("$SYS.REQ.")]
+    assert 2 + QUESTIONS == len(names)
     detailed = routez(RoutezQuery.read({"subs": "detail"}), server.stats(), server.routes())
     rows = detailed["routes"][0]["subscriptions_list_detail"]
     assert [("$G", "a", None), ("$G", "b", "q")] == [
-        (row["account"], row["subject"], row.get("qgroup")) for row in rows
+        (row["account"], row["subject"], row.get("qgroup"))
+        for row in rows
+        if row["account"] != "$SYS"
     ]
 
 

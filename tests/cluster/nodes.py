@@ -28,7 +28,9 @@ _ROUTES_AT = re.compile(r"Listening for route connections on [^ ]*:(\d+)")
 _CONFIGURATION = """
 server_name: {name}
 listen: "127.0.0.1:-1"
+system_account: SYS
 accounts {{
+  SYS {{ users: [ {{ user: sys, password: pw }} ] }}
   A {{
     users: [ {{ user: a, password: pw }} ]
     exports: [ {{ stream: "out.>" }}, {{ service: svc }} ]
@@ -93,7 +95,7 @@ class Mesh:
     """
 
     def __init__(self, kinds: str, more: str = "", login: str = "") -> None:
-        self._kinds = kinds
+        self.kinds = kinds
         self._more = more
         self._login = login
         self.nodes: list[Node] = []
@@ -101,7 +103,7 @@ class Mesh:
     def __enter__(self) -> Mesh:
         self._folder = tempfile.TemporaryDirectory(prefix="mesh-")
         try:
-            for kind in self._kinds:
+            for kind in self.kinds:
                 self.add(kind)
             self.wait()
         except BaseException:
