@@ -22,6 +22,7 @@ PARTS = {
     "echo": "echo over TCP streams: work per second of a server's CPU time, many peers",
     "idle": "what a turn costs in which nothing is ready, by number of handles",
     "bars": "the bars that this project sets itself, and whether each is reached",
+    "failover": "a cluster whose nodes die, hang and are cut off: is anything lost?",
     "choices": "what a cluster does while a link is cut, and what its choices cost",
     "connections": "many connections to one broker: memory, heartbeats, deliveries",
     "hostile": "what well-behaved clients feel while a broker is attacked",
