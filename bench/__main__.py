@@ -21,6 +21,7 @@ PARTS = {
     "wakeups": "waking a sleeping loop from another thread",
     "echo": "echo over TCP streams: work per second of a server's CPU time, many peers",
     "idle": "what a turn costs in which nothing is ready, by number of handles",
+    "opcodes": "what Python does for one echoed message, counted in bytecodes",
     "bars": "the bars that this project sets itself, and whether each is reached",
     "failover": "a cluster whose nodes die, hang and are cut off: is anything lost?",
     "choices": "what a cluster does while a link is cut, and what its choices cost",

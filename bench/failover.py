@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -41,6 +42,9 @@ from bench.failover_nodes import Node, NodeError, Nodes, our_node, real_node
 from bench.machine import describe
 
 NODES = 3
+
+#: Seconds from the mending of a node until its clients come back to it.
+REST = 1.0
 
 #: Seconds for the last messages, and for all nodes to know the same.
 LAST = 1.0
@@ -80,6 +84,8 @@ async def play(seed: int, third: str, seconds: float, folder: Path) -> Report:
                 await asyncio.sleep(max(0.0, fault.end - crowd.now()))
                 await nodes.end(fault.kind, fault.nodes)
                 happened[-1] = dataclasses.replace(happened[-1], end=crowd.now())
+                await asyncio.sleep(REST)
+                await crowd.return_home()
             await asyncio.sleep(max(SETTLE, seconds - crowd.now()))
             await crowd.rest()
             await asyncio.sleep(LAST)
@@ -188,6 +194,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
     seconds = 30.0 if options.quick else options.seconds
+    # Whoever ends us must not leave nodes behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(f"bench: seed {seed}, {len(schedule(seed, NODES, seconds))} faults in {seconds:g} s")
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -36,6 +36,23 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+class Member:
+    """One client, whose home is a node: its record, its connection, and how that is set up."""
+
+    def __init__(
+        self, record: Client, home: int, begin: Callable[[Nats], Awaitable[None]] | None = None
+    ) -> None:
+        self.record = record
+        self.home = home
+        self.begin = begin
+        self.connection = Nats()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is connected, and not at home."""
+        return self.connection.is_connected and self.record.stays[-1].node != self.home
+
+
 class Crowd:
     """All clients of a run. `urls` are those of the nodes, in their order."""
 
@@ -43,7 +60,7 @@ class Crowd:
         self._urls = urls
         self._ports = {int(url.rsplit(":", 1)[1]): number for number, url in enumerate(urls)}
         self._begin = time.monotonic()
-        self._connections: list[Nats] = []
+        self._members: list[Member] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.publishers: list[Publisher] = []
         self.subscribers: list[Subscriber] = []
@@ -53,7 +70,7 @@ class Crowd:
     @property
     def everybody(self) -> list[Client]:
         """All of them."""
-        return [*self.publishers, *self.subscribers, *self.requesters, *self.responders]
+        return [member.record for member in self._members]
 
     def now(self) -> float:
         """Seconds since the beginning."""
@@ -69,6 +86,15 @@ class Crowd:
             await self._publish(number, Publisher(f"pub{number}"))
             await self._request(number, Requester(f"requester{number}"))
 
+    async def return_home(self) -> None:
+        """Have whoever is at another node leave that, and connect to its own."""
+        for member in self._members:
+            if member.is_away:
+                member.record.stays[-1].end = self.now()
+                member.record.stays[-1].willingly = True
+                await member.connection.close()
+                await self._connect(member)
+
     async def rest(self) -> None:
         """Publish and ask no more."""
         for task in self._tasks:
@@ -78,88 +104,98 @@ class Crowd:
     async def go(self) -> None:
         """End all connections."""
         await self.rest()
-        for connection in self._connections:
+        for member in self._members:
             with suppress(Error, asyncio.TimeoutError):
-                await connection.close()
+                await member.connection.close()
 
     # --- each kind
 
-    async def _connect(self, number: int, client: Client) -> Nats:
-        connection = Nats()
+    async def _join(self, member: Member) -> None:
+        self._members.append(member)
+        await self._connect(member)
+
+    async def _connect(self, member: Member) -> None:
+        connection, stays = Nats(), member.record.stays
 
         async def arrived() -> None:
             url = connection.connected_url
             assert url is not None and url.port, "it has just been connected"
-            client.stays.append(Stay(self._ports[url.port], self.now()))
+            stays.append(Stay(self._ports[url.port], self.now()))
 
         async def left() -> None:
-            if client.stays:
-                client.stays[-1].end = min(client.stays[-1].end, self.now())
+            if connection is member.connection:
+                stays[-1].end = min(stays[-1].end, self.now())
 
         await connection.connect(
-            servers=self._urls[number:] + self._urls[:number],
-            name=client.name,
+            servers=self._urls[member.home :] + self._urls[: member.home],
+            name=member.record.name,
             disconnected_cb=left,
             reconnected_cb=arrived,
             error_cb=_ignore,
             **_SETTINGS,
         )
         await arrived()
-        self._connections.append(connection)
-        return connection
+        member.connection = connection
+        if member.begin is not None:
+            await member.begin(connection)
+            await connection.flush()
 
-    async def _subscribe(self, number: int, subscriber: Subscriber) -> None:
+    async def _subscribe(self, home: int, subscriber: Subscriber) -> None:
         self.subscribers.append(subscriber)
 
         async def hear(message: Msg) -> None:
             who = message.subject.removeprefix("data.")
             subscriber.heard.append((who, int(message.data), self.now()))
 
-        connection = await self._connect(number, subscriber)
-        await connection.subscribe("data.*", cb=hear)
-        await connection.flush()
+        async def begin(connection: Nats) -> None:
+            await connection.subscribe("data.*", cb=hear)
 
-    async def _respond(self, number: int, responder: Client) -> None:
+        await self._join(Member(subscriber, home, begin))
+
+    async def _respond(self, home: int, responder: Client) -> None:
         self.responders.append(responder)
 
         async def answer(message: Msg) -> None:
             await message.respond(b"")
 
-        connection = await self._connect(number, responder)
-        await connection.subscribe("svc", queue="responders", cb=answer)
-        await connection.flush()
+        async def begin(connection: Nats) -> None:
+            await connection.subscribe("svc", queue="responders", cb=answer)
 
-    async def _publish(self, number: int, publisher: Publisher) -> None:
+        await self._join(Member(responder, home, begin))
+
+    async def _publish(self, home: int, publisher: Publisher) -> None:
         self.publishers.append(publisher)
-        connection = await self._connect(number, publisher)
+        member = Member(publisher, home)
+        await self._join(member)
 
         async def one() -> None:
             at = self.now()
-            await connection.publish(f"data.{publisher.name}", b"%d" % len(publisher.sent))
+            number = b"%d" % len(publisher.sent)
+            await member.connection.publish(f"data.{publisher.name}", number)
             publisher.sent.append(at)
 
-        self._keep_on(connection, one, PERIOD)
+        self._keep_on(member, one, PERIOD)
 
-    async def _request(self, number: int, requester: Requester) -> None:
+    async def _request(self, home: int, requester: Requester) -> None:
         self.requesters.append(requester)
-        connection = await self._connect(number, requester)
+        member = Member(requester, home)
+        await self._join(member)
 
         async def one() -> None:
             asked, answered = self.now(), None
             with suppress(Error, asyncio.TimeoutError):
-                await connection.request("svc", timeout=REQUEST_TIMEOUT)
+                await member.connection.request("svc", timeout=REQUEST_TIMEOUT)
                 answered = self.now()
             requester.asked.append((asked, answered))
 
-        self._keep_on(connection, one, ASK_PERIOD)
+        self._keep_on(member, one, ASK_PERIOD)
 
-    def _keep_on(
-        self, connection: Nats, work: Callable[[], Awaitable[None]], period: float
-    ) -> None:
+    def _keep_on(self, member: Member, work: Callable[[], Awaitable[None]], period: float) -> None:
         async def keep_on() -> None:
             while True:
-                if connection.is_connected:
-                    await work()
+                if member.connection.is_connected:
+                    with suppress(Error):  # it was lost, or left, meanwhile
+                        await work()
                 await asyncio.sleep(period)
 
         self._tasks.append(asyncio.create_task(keep_on()))

@@ -63,11 +63,12 @@ class Fault:
 
 @dataclass
 class Stay:
-    """A client at a node. `end` is when it noticed that it is not any more."""
+    """A client at a node. `end` is when it noticed that it was no more, or (`willingly`) left."""
 
     node: int
     begin: float
     end: float = float("inf")
+    willingly: bool = False
 
 
 @dataclass
@@ -233,7 +234,7 @@ def late(clients: Sequence[Client], faults: Sequence[Fault], end: float) -> Iter
             yield f"late: {client.name} was back after {took:.2f} s ({fault})"
     for client in clients:
         for stay, following in pairwise(client.stays):
-            if not any(
+            if not stay.willingly and not any(
                 stay.node in fault.nodes and fault.begin - 0.1 <= stay.end <= fault.end + SETTLE
                 for fault in faults
                 if fault.kind != "cut"

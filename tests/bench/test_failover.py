@@ -160,6 +160,11 @@ def test_nobody_moves_without_a_reason() -> None:
     assert ["moved"] == found(publisher(), subscriber(), fault("kill", 2), asked=requester)
 
 
+def test_who_goes_home_needs_no_reason() -> None:
+    requester = Requester("r", [Stay(2, 0.0, 30.0, willingly=True), Stay(0, 30.1)])
+    assert [] == found(publisher(), subscriber(), fault("kill", 2), asked=requester)
+
+
 def test_where_a_client_was_is_known_at_each_time() -> None:
     client = Client("c", [Stay(0, 1.0, 2.0), Stay(1, 3.0)])
     assert [None, 0, None, 1] == [
