@@ -310,7 +310,10 @@ class Reactor(Turn):
     # --- insight --------------------------------------------------------------------------------
 
     def stats(self) -> ReactorStats:
-        """Return counters and sizes as a frozen record. O(1)."""
+        """Return counters and sizes as a frozen record. O(timers set since the last wait).
+
+        Within a handler, calls of the phase that it is part of are not counted yet.
+        """
         return ReactorStats(
             backend=self.demultiplexer.features.name,
             turns=self._turns,
