@@ -101,6 +101,7 @@ function topics(page) {
     page.topics.filter((t) => t.msgs_per_second >= 0.01).map((t) => [
       {text: t.subject, share: t.msgs_per_second / most}, short(t.msgs_per_second), bytes(t.bytes_per_second)]));
 }
+const trip = (rtt) => rtt === "0s" ? "–" : rtt.replace(/\d+\.\d+/, (digits) => Number(Number(digits).toPrecision(3)));
 const who = (c) => c.name || [c.lang, c.version].filter(Boolean).join(" ") || `${c.ip}:${c.port}`;
 function behind(page) {
   fill("behind", "Nobody: everybody has read what it was sent.",
@@ -113,6 +114,22 @@ function slow(page) {
     [["client", "name"], ["when", "number"], ["sent to it", "number wide"], ["why", "name"]],
     cut.slice(0, 8).map((c) => [`${who(c)} (${c.cid})`, new Date(c.stop).toTimeString().slice(0, 8),
       short(c.out_msgs), c.reason.includes("Deadline") ? "took nothing for too long" : "too much was waiting"]));
+}
+
+// The other nodes of the cluster, and the leaves and hubs; nobody is asked who has none.
+async function mesh(varz) {
+  const name = varz.cluster?.name;
+  at("mesh").hidden = !name && !varz.leafnodes;
+  if (at("mesh").hidden) return;
+  say("mesh-name", name ? `${short(varz.routes)} connected, of cluster ${name}` : "");
+  const [routez, leafz] = await Promise.all([ask("./routez"), ask("./leafz")]);
+  const row = (name, kind, s) => [name, kind, `${s.ip}:${s.port}`, trip(s.rtt), bytes(s.pending_size ?? 0),
+    short(s.subscriptions), short(s.in_msgs), short(s.out_msgs)];
+  fill("servers", "No other node is connected.",
+    [["server", "name"], ["is", "name"], ["address", "wide"], ["round trip", "number wide"], ["waiting", "number wide"],
+     ["wants", "number wide"], ["sent us", "number"], ["got from us", "number"]],
+    [...routez.routes.map((s) => row(s.remote_name, "a node", s)),
+     ...leafz.leafs.map((s) => row(s.name, s.is_spoke ? "our hub" : "a leaf", s))]);
 }
 
 // --- connections
@@ -135,7 +152,7 @@ function connections(page) {
      ["round trip", "number wide"], ["silent for", "number wide"]],
     page.connections.map((c) => [c.cid, chooser(c), ...users.map(() => user(c)), `${c.ip}:${c.port}`, short(c.subscriptions),
       bytes(c.pending_bytes), ...(paces.get(c.cid) ?? [null, null]).map(short), short(c.in_msgs), short(c.out_msgs),
-      c.rtt === "0s" ? "–" : c.rtt.replace(/\d+\.\d+/, (digits) => Number(Number(digits).toPrecision(3))), c.idle]),
+      trip(c.rtt), c.idle]),
     page.total - page.num_connections);
 }
 function chooser(c) {
@@ -212,7 +229,7 @@ function jobs(varz, wanted) {
     return [accounts(), ask(`./flowz?limit=${ROWS}${account}`).then(flows)];
   }
   if (tab === "console") return [];
-  const all = [ask("./topicsz?limit=12").then(topics)];
+  const all = [ask("./topicsz?limit=12").then(topics), mesh(varz)];
   if (!crowded) all.push(ask("./connz?sort=pending&limit=5").then(behind));
   if (varz.slow_consumers !== seen) {
     all.push(ask("./connz?state=closed&sort=stop&limit=200").then(slow));

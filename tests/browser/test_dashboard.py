@@ -11,7 +11,14 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from broker import Broker
-from broker.blocks import AccountBlock, UserBlock, WebsocketBlock
+from broker.blocks import (
+    AccountBlock,
+    ClusterBlock,
+    LeafBlock,
+    RemoteBlock,
+    UserBlock,
+    WebsocketBlock,
+)
 from tests.browser import chromium, npm
 from tests.browser.conftest import Visit
 from tests.support.raw_client import RawClient
@@ -358,3 +365,29 @@ def test_it_says_when_the_broker_is_gone_and_goes_on_when_it_is_back(page: Page)
         again(page)
         expect(page.locator("#said")).to_have_text("live")
         expect(page.locator("#server")).to_have_text("second")
+
+
+def test_it_shows_the_other_servers_of_a_cluster_and_below_it(visit: Visit) -> None:
+    def node(name: str, *routes: str) -> Broker:
+        block = ClusterBlock("class", "127.0.0.1", 0, routes)
+        door = LeafBlock("127.0.0.1", -1)
+        return Broker(port=0, http_port=0, server_name=name, cluster=block, leafnodes=door)
+
+    page = visit.page
+    with node("n0") as first:
+        page.goto(url(first))
+        expect(page.locator("#servers")).to_contain_text("No other node is connected.")
+        hub = RemoteBlock((f"nats-leaf://127.0.0.1:{first.stats().leaf_port}",))
+        leaf = Broker(port=0, server_name="below", leafnodes=LeafBlock(remotes=(hub,)))
+        with node("n1", f"nats-route://127.0.0.1:{first.cluster_port}"), leaf:
+            expect(page.locator("#mesh-name")).to_have_text("1 connected, of cluster class")
+            expect(page.locator("#servers tbody tr")).to_have_count(2)
+            shown = [row[:2] for row in rows(page, "servers")]
+            assert [["n1", "a node"], ["below", "a leaf"]] == shown
+        expect(page.locator("#servers")).to_contain_text("No other node is connected.")
+
+
+def test_a_broker_that_stands_alone_shows_no_other_servers(visit: Visit, broker: Broker) -> None:
+    visit.page.goto(url(broker))
+    expect(visit.page.locator("#said")).to_have_text("live")
+    expect(visit.page.locator("#mesh")).to_be_hidden()
