@@ -4,7 +4,8 @@ Publishers, subscribers and requesters (`nats-py`, told of all nodes) go on mean
 happens to them. At the end a judge reads the notes: what was lost, came twice or in another order,
 which requests were not answered, and who was not back in two seconds (`bench.failover_judge` says
 what excuses what). Last, all nodes are asked what the clients of the others want, and all must know
-the same. The seed gives the schedule; `--third real` makes the third node a real nats-server.
+the same. The seed gives the schedule; `--third real` makes the third node a real nats-server. Nodes
+live in network namespaces where those may be made, else beside each other (`--network`).
 
 Status 1 if anything happened that may not; the seed plays the schedule again.
 """
@@ -20,6 +21,8 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -38,6 +41,7 @@ from bench.failover_judge import (
     schedule,
     violations,
 )
+from bench.failover_network import Namespaces, Network, Proxies, networks
 from bench.failover_nodes import Node, NodeError, Nodes, our_node, real_node
 from bench.machine import describe
 
@@ -60,18 +64,19 @@ class Report:
 
     seed: int
     third: str
+    network: str
     seconds: float
     faults: list[Fault]
     figures: dict[str, str]
     violations: list[str]
 
 
-async def play(seed: int, third: str, seconds: float, folder: Path) -> Report:
+async def play(seed: int, third: str, seconds: float, network: Network, folder: Path) -> Report:
     """Play one run. Raises `NodeError` if a node cannot be started."""
     commands = [our_node(), our_node(), real_node() if third == "real" else our_node()]
     planned = schedule(seed, NODES, seconds)
     happened: list[Fault] = []
-    async with Nodes(folder, commands) as nodes:
+    async with Nodes(folder, commands, network) as nodes:
         crowd = Crowd([node.url for node in nodes.nodes])
         try:
             await crowd.come()
@@ -95,7 +100,7 @@ async def play(seed: int, third: str, seconds: float, folder: Path) -> Report:
             await crowd.go()
     found = violations(crowd.publishers, crowd.subscribers, crowd.requesters, happened, end)
     found += differences
-    return Report(seed, third, end, happened, figures(crowd, happened, end), found)
+    return Report(seed, third, network.name, end, happened, figures(crowd, happened, end), found)
 
 
 async def disagreements(nodes: Nodes) -> list[str]:
@@ -163,7 +168,9 @@ def figures(crowd: Crowd, faults: list[Fault], end: float) -> dict[str, str]:
 
 def show(report: Report) -> None:
     """Print what happened, the figures, and what may not have happened."""
-    table = Table(title=f"failover: seed {report.seed}, third node {report.third}")
+    table = Table(
+        title=f"failover: seed {report.seed}, third node {report.third}, {report.network}"
+    )
     table.add_column("what")
     table.add_column("figure", justify="right")
     for number, fault in enumerate(report.faults):
@@ -190,16 +197,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="the same as --seconds 30")
     parser.add_argument("--seed", type=int, help="which schedule (default: a new one, printed)")
     parser.add_argument("--third", choices=("ours", "real"), default="ours")
+    here = networks()
+    parser.add_argument(
+        "--network",
+        choices=(Namespaces.name, Proxies.name),
+        default=next(iter(here)),
+        help="what lies between the nodes (default: %(default)s, the best that can be had here)",
+    )
     parser.add_argument("--json", type=Path, help="save faults, figures and violations there")
     options = parser.parse_args(arguments)
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
     seconds = 30.0 if options.quick else options.seconds
-    # Whoever ends us must not leave nodes behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if options.network not in here:
+        parser.error(f"{options.network} cannot be made here; that takes `ip` and root's rights")
+    network = here[options.network](NODES)
     print(f"bench: seed {seed}, {len(schedule(seed, NODES, seconds))} faults in {seconds:g} s")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _ended_by_sigterm():
         try:
-            report = asyncio.run(play(seed, options.third, seconds, Path(folder)))
+            report = asyncio.run(play(seed, options.third, seconds, network, Path(folder)))
         except NodeError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
@@ -208,6 +223,16 @@ def main(arguments: list[str]) -> int:
         record = {"benchmark": "failover", "machine": describe(), **_as_dict(report)}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
     return 1 if report.violations else 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM raise SystemExit in this block: whoever ends us must not leave nodes behind."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _as_dict(report: Report) -> dict[str, Any]:

@@ -110,9 +110,16 @@ class Upgraded:
             self._server.admit(entrance, ("127.0.0.1", 1))
 
         address = "127.0.0.1", 80
-        complaints = self._server.complaints
+        server = self._server
         door = WebsocketDoor(
-            self._reactor, self._block, address, LONGEST, complaints, admit, lambda door: None
+            self._reactor,
+            self._block,
+            address,
+            LONGEST,
+            server.complaints,
+            server.run_queue,
+            admit,
+            lambda door: None,
         )
         door.stream = Stream(self._reactor, ours, door, high_water=LIMITS.max_pending)
         self._reactor.settle()

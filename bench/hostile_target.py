@@ -2,8 +2,9 @@
 
 An attack is a generator. It does a step of its work and yields the seconds until the next one; its
 first yield says that it is under way. `Target` is what it may use. The process it runs in is polite
-in one respect: it gives way to the well-behaved clients (nice), so that what they feel comes from
-the broker and not from a want of processors.
+in one respect: it runs only on processors that nobody else wants (`SCHED_IDLE`), as if it came from
+another machine, so that what the others feel comes from the broker and not from a want of
+processors.
 """
 
 from __future__ import annotations
@@ -136,6 +137,6 @@ def run(attack: Callable[[Target], Steps], target: Target) -> Counter[str]:
 def main(arguments: Sequence[str], attacks: dict[str, Callable[[Target], Steps]]) -> None:
     """Run the attack named first on the ports given second as JSON; tell the deeds as JSON."""
     name, ports = arguments
-    os.nice(10)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     target = Target(json.loads(ports))
     print(json.dumps(run(attacks[name], target)), flush=True)

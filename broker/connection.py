@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import logging
 import random
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -82,8 +83,11 @@ class Connection(Client):
     """
 
     __slots__ = (
+        "__weakref__",
         "_auth_timer",
+        "_early",
         "_expiry_timer",
+        "_is_new",
         "_owing_timer",
         "_paused",
         "_ping_timer",
@@ -128,6 +132,8 @@ class Connection(Client):
         self._expiry_timer: Timer | None = None
         self._owing_timer: Timer | None = None
         self._paused = 0
+        self._is_new = True  # it has said nothing yet
+        self._early = b""  # its first words, while others are served
         self._toll: Toll | None = None
         self._taps: tuple[Wiretap, Wiretap] | None = None
         self.session = Session(
@@ -138,7 +144,7 @@ class Connection(Client):
             authenticator=owner.authenticator,
             info=owner.info if self.entrance is None else self.entrance.info(owner.info),
             limits=owner.options,
-            wire=self,
+            wire=weakref.proxy(self),  # so that neither keeps the other
             jitter=random.random(),
             doorman=owner.doorman,
         )
@@ -162,6 +168,12 @@ class Connection(Client):
             return Stream(owner.reactor, source, self, high_water=options.max_pending)
         beginning = Beginning(owner.reactor, self, begins, block, context)
         return beginning.open(source, high_water=options.max_pending)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is not read from, as it has still to be served or asked about."""
+        known = self.session.identity is not None
+        return bool(self._early) or (known and not self.stream.stats().reading)
 
     @property
     def link(self) -> Link:
@@ -214,7 +226,25 @@ class Connection(Client):
     # --- as a stream's handler ------------------------------------------------------------------
 
     def on_data(self, stream: Stream, data: bytes) -> None:
-        """Hand it to the session; go on next turn if it has more to do than this turn allows."""
+        """Hand it to the session; go on later if it has more to do than this turn allows."""
+        if self._is_new:
+            self._is_new = False
+            if not self.owner.run_queue.claim():
+                self._early = data
+                self._pause(_BUSY)
+                self.owner.run_queue.add(self._hear_early)
+                return
+        self._hear(data)
+
+    def _hear_early(self) -> None:
+        if self._early:
+            data, self._early = self._early, b""
+            self._paused &= ~_BUSY
+            self._hear(data)
+            if not self._paused:
+                self.stream.resume_reading()
+
+    def _hear(self, data: bytes) -> None:
         owner = self.owner
         owner.before_input()
         if self._taps is not None:
@@ -224,7 +254,7 @@ class Connection(Client):
         try:
             if self.session.receive(data, owner.reactor.now()):
                 self._pause(_BUSY)
-                owner.reactor.call_soon(self._go_on)
+                owner.run_queue.add(self._go_on)
         except Exception:
             self.fail()
         if self._toll is not None and not self.ended:
@@ -238,11 +268,13 @@ class Connection(Client):
         try:
             if self.session.resume(owner.reactor.now()):
                 self._pause(_BUSY)
-                owner.reactor.call_soon(self._go_on)
+                owner.run_queue.add(self._go_on)
             else:
                 self._resume(_BUSY)
         except Exception:
             self.fail()
+        if self._toll is not None and not self.ended:
+            self._charge(self._toll, 0)  # its bytes were charged when they came
 
     def _pause(self, why: int) -> None:
         self._paused |= why
@@ -258,18 +290,28 @@ class Connection(Client):
         pause, text = toll.charge(size, self.link.in_msgs, reactor.now())
         if pause:
             self._pause(_OWING)
+            if self._owing_timer is not None:
+                self._owing_timer.cancel()  # what it waited for is in the sum
             self._owing_timer = reactor.call_later(pause, self._resume, _OWING)
         if text:
             self.log(logging.INFO, text)
 
     def on_eof(self, stream: Stream) -> None:
         """The client has left; what it asked for before is still sent."""
-        self.push()
-        self._depart(Closed.CLIENT_CLOSED)
-        self.stream.close()
+        if self.owner.run_queue.claim():
+            self._leave()
+        else:
+            self.owner.run_queue.add(self._leave)
+
+    def _leave(self) -> None:
+        if not self.stream.closed:
+            self.push()
+            self._depart(Closed.CLIENT_CLOSED)
+            self.stream.close()
 
     def on_close(self, stream: Stream, reason: CloseReason) -> None:
         """The last call of all."""
+        self._hear_early()
         self._depart(_ENDS.get(reason.kind, Closed.READ_ERROR))
         self.owner.gone(self)
 

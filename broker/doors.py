@@ -36,6 +36,12 @@ class Door(Protocol):
     def port(self) -> int:
         """Where it is."""
 
+    def pause(self) -> None:
+        """Let nobody in until `resume`. Idempotent."""
+
+    def resume(self) -> None:
+        """Let them in again. Idempotent."""
+
     def close(self) -> None:
         """Let nobody in any more. Idempotent."""
 
@@ -73,6 +79,14 @@ class Doors:
         """Greet those who come by WebSocket from now on with another certificate."""
         if self._websocket is not None:
             self._websocket.tls = websocket
+
+    def hold(self, crowded: bool) -> None:
+        """Have clients wait outside, or not any more."""
+        for door in self._clients:
+            if crowded:
+                door.pause()
+            else:
+                door.resume()
 
     def close_to_clients(self) -> None:
         """Let no more clients in; the monitor stays. Idempotent."""

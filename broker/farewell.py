@@ -91,7 +91,7 @@ class Farewell:
     def _drain(self, until: float) -> None:
         """Wait for those whose input is held back because there is more of it than fits a turn."""
         leaver = self._leaver
-        if self._reactor.now() < until and any(map(_busy, leaver.clients())):
+        if self._reactor.now() < until and any(connection.busy for connection in leaver.clients()):
             self._timer = self._reactor.call_later(DRAIN_LOOK, self._drain, until)
             return
         leaver.settled()
@@ -118,7 +118,3 @@ class Farewell:
         waiting, self._waiting = self._waiting, []
         for then in waiting:
             self._reactor.call_soon(then)
-
-
-def _busy(connection: Connection) -> bool:
-    return connection.session.identity is not None and not connection.stream.stats().reading

@@ -39,7 +39,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from broker.subject import SEPARATOR, STAR, TAIL
+from broker.subject import SEPARATOR, STAR, TAIL, has_empty_token
 from broker.trie import Trie
 
 __all__ = [
@@ -188,7 +188,7 @@ class _Space(Generic[L]):
             flow = mask.flows.get(mask.key(tokens))
             if flow is not None:
                 # `a..b` has the shape of `a.*.b`, but a subject with an empty token fits nothing.
-                return None if b"" in tokens else flow
+                return None if has_empty_token(subject) else flow
         return None
 
     def add(self, flow: Flow[L]) -> None:

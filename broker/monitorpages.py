@@ -31,6 +31,7 @@ from broker.config import Options
 from broker.connz import ConnzQuery, Row, connz
 from broker.dashboard import dashboard
 from broker.flowz import FlowzQuery, flowz
+from broker.indented import indented
 from broker.leafz import LeafInfo, leafz
 from broker.logs import logger
 from broker.metrics import CONTENT_TYPE, Scrape, exposition
@@ -330,4 +331,4 @@ def _parameters(query: str) -> dict[str, str]:
 
 
 def _json(page: dict[str, Any]) -> Page:
-    return Page(200, JSON, json.dumps(page, indent=2, ensure_ascii=False))
+    return Page(200, JSON, indented(page))

@@ -18,6 +18,7 @@ from broker.hooks import Observers
 from broker.identity import Authenticator
 from broker.ingress import Meters
 from broker.plane import DataPlane
+from broker.runqueue import RunQueue
 from broker.snapshots import ConnectionInfo
 from broker.switchboard import Switchboard
 from broker.workers import Workers
@@ -36,6 +37,7 @@ class Owner(Protocol):
 
     reactor: Reactor
     options: Options
+    run_queue: RunQueue
     plane: DataPlane
     switchboard: Switchboard
     authenticator: Authenticator

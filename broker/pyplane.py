@@ -155,7 +155,9 @@ class PythonPlane(Output):
         try:
             return self._parse(link)
         except ProtocolError as failure:
-            link.failure = failure
+            # Without its traceback, in which frames hold the link: nothing but the collector would
+            # free the two.
+            link.failure = failure.with_traceback(None)
             return Verdict.BROKEN
 
     def _parse(self, link: Link) -> Verdict:

@@ -23,14 +23,14 @@ from reactor import Reactor
 __all__ = ["BURST", "DEBT", "SHARE", "Reception"]
 
 #: The share of the loop's time that pages may take for long.
-SHARE = 0.02
+SHARE = 0.005
 
 #: Seconds of it that may be used at once after a pause: a dashboard asks for several pages.
 BURST = 0.05
 
 #: Seconds of it that can be owed. A garbage collection that falls into a page may take longer than
 #: any page, and who comes next shall not wait for long because of that.
-DEBT = 0.05
+DEBT = 0.025
 
 #: Seconds that a visitor waits at least if it waits at all.
 SHORTEST = 0.001

@@ -55,6 +55,7 @@ from broker.plane import choose_plane
 from broker.renewal import Renewal
 from broker.reporter import Reporter
 from broker.reserved import EVENTS
+from broker.runqueue import RunQueue
 from broker.snapshots import (
     AccountInfo,
     BrokerStats,
@@ -121,7 +122,8 @@ class Server:
         accounts = accounts_of(options, self.authenticator, self.wall(reactor.now()))
         self.switchboard = Switchboard(self.plane, Accounts(accounts, options.mappings))
         self.switchboard.describe = self._describe
-        self.switchboard.defer_by(reactor.call_soon)
+        self.run_queue = RunQueue(reactor)
+        self.switchboard.defer_by(self.run_queue.add)
         self.renewal = Renewal(self)
         self.topics: Topics | None = None  # the monitor's pages set it while somebody looks
         self.tls: ServerContext | None = None
@@ -149,6 +151,7 @@ class Server:
             self.leafnodes = Leafnodes(self, options.leafnodes)
 
         self._doors = Doors(reactor, self)
+        self.run_queue.on_crowd = self._doors.hold
         self._streams: dict[int, Connection | PeerConnection] = {}
         self._cids = self._came = 0
 

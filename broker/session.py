@@ -57,10 +57,12 @@ from broker.switchboard import Switchboard
 
 __all__ = ["Session", "Wire"]
 
-# Operations settled per receive or resume.  A read can hold thousands, each a publish with a wide
-# fan-out, and others want their turn; another turn of the loop costs less than a microsecond for
-# each of so many.
-OPERATION_BUDGET = 64
+# Operations settled per receive or resume.  A read can hold thousands, some of them 30 microseconds
+# long, and others want their turn.
+OPERATION_BUDGET = 8
+
+# So many bytes more of a subject count as one operation more.
+OPERATION_LENGTH = 256
 
 # Subscriptions ended at once for a client that starts anew; they may be very many.
 DROP_BUDGET = 256
@@ -281,15 +283,19 @@ class Session:
         left = OPERATION_BUDGET
         while verdict is Verdict.MISS or verdict is Verdict.CONTROL:
             if verdict is Verdict.MISS:
-                self._publish(plane.parked(link), now)
+                publish = plane.parked(link)
+                left -= 1 + len(publish.subject) // OPERATION_LENGTH
+                self._publish(publish, now)
             else:
                 op = plane.control(link)
+                left -= 1
+                if isinstance(op, ops.Subscribe):
+                    left -= len(op.subject) // OPERATION_LENGTH
                 _MEANING[type(op)](self, op, now)
                 if self.waiting:
                     break
             # Only between settling one and asking for the next is it safe to leave.
-            left -= 1
-            verdict = plane.resume(link) if left else Verdict.YIELD
+            verdict = plane.resume(link) if left > 0 else Verdict.YIELD
         return self._conclude(verdict, now)
 
     def _conclude(self, verdict: Verdict, now: float) -> bool:

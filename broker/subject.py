@@ -15,8 +15,9 @@ Two kinds of text use this form, and they obey different rules.
 Both rules are the ones of nats-server 2.15.1, asked with raw bytes.
 
 Everything here is the reference: slow, obvious, and what the trie and the flow table are tested
-against.  The one exception is `is_valid_filter`, which every SUB passes through.  Anybody may
-call; all functions are pure, hence safe in any thread, and cost O(length of their arguments).
+against.  The exceptions are `is_valid_filter`, which every SUB passes through, and
+`has_empty_token`, which every PUB does that misses its flow.  Anybody may call; all functions are
+pure, hence safe in any thread, and cost O(length of their arguments).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "TAIL",
     "collides",
     "covers",
+    "has_empty_token",
     "is_literal",
     "is_valid_filter",
     "is_valid_publish",
@@ -39,11 +41,17 @@ SEPARATOR = b"."
 STAR = b"*"
 TAIL = b">"
 
+_DOT = SEPARATOR[0]
+
 
 def is_valid_filter(subject: bytes) -> bool:
     """Whether a subscription may ask for `subject`: no empty token, and `>` only at the end."""
-    tokens = subject.split(SEPARATOR)
-    return b"" not in tokens and TAIL not in tokens[:-1]
+    return not has_empty_token(subject) and TAIL not in subject.split(SEPARATOR)[:-1]
+
+
+def has_empty_token(subject: bytes) -> bool:
+    """Whether two dots stand side by side in `subject`, or one at an end; or it is empty."""
+    return not subject or subject[0] == _DOT or subject[-1] == _DOT or b".." in subject
 
 
 def is_literal(subject: bytes) -> bool:
@@ -54,7 +62,7 @@ def is_literal(subject: bytes) -> bool:
 
 def is_valid_publish(subject: bytes) -> bool:
     """Whether a pedantic client may publish to `subject`: no empty token and no wildcard."""
-    return is_literal(subject) and b"" not in subject.split(SEPARATOR)
+    return is_literal(subject) and not has_empty_token(subject)
 
 
 def matches(filter: bytes, subject: bytes) -> bool:
@@ -62,9 +70,9 @@ def matches(filter: bytes, subject: bytes) -> bool:
 
     `filter` is valid; `subject` is anything that a publisher may have sent.
     """
-    tokens = subject.split(SEPARATOR)
-    if b"" in tokens:
+    if has_empty_token(subject):
         return False
+    tokens = subject.split(SEPARATOR)
     for wanted, token in zip_longest(filter.split(SEPARATOR), tokens):
         if token is None:
             return False

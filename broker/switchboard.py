@@ -130,9 +130,9 @@ class Switchboard:
         self.describe: Callable[[Link, bool], Mapping[str, object]] = lambda link, share: {}
         self.complaints = self._link_up()
 
-    def defer_by(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        """From now on spread over several turns what takes long; `call_soon` calls in the next."""
-        self._leaving.defer = call_soon
+    def defer_by(self, later: Callable[[Callable[[], None]], object]) -> None:
+        """From now on spread over several turns what takes long; `later` calls in a later one."""
+        self._leaving.defer = later
 
     # --- links
 

@@ -33,7 +33,14 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Generic, TypeVar
 
-from broker.subject import SEPARATOR, STAR, TAIL, is_literal, is_valid_filter
+from broker.subject import (
+    SEPARATOR,
+    STAR,
+    TAIL,
+    has_empty_token,
+    is_literal,
+    is_valid_filter,
+)
 
 __all__ = ["MAX_PATTERN", "Resolution", "Trie", "join_patterns"]
 
@@ -91,7 +98,7 @@ class _Node(Generic[T]):
         if end > len(tokens) or self.run[-1] not in (STAR, tokens[end - 1]):
             return False
         if self._chosen is None:
-            mask = [token != STAR for token in self.run]
+            mask = list(map(STAR.__ne__, self.run))
             self._chosen = mask, list(compress(self.run, mask))
         mask, literals = self._chosen
         return list(compress(tokens[position:end], mask)) == literals
@@ -248,9 +255,9 @@ class Trie(Generic[T]):
         O(visited nodes and their runs): tokens times two in common use; where filters mix stars
         and literals in all combinations, at worst the whole trie.
         """
-        tokens = subject.split(SEPARATOR)
-        if b"" in tokens:
+        if has_empty_token(subject):
             return Resolution([], b"")
+        tokens = subject.split(SEPARATOR)
         values: list[T] = []
         count = len(tokens)
         pattern = [STAR] * count if count <= MAX_PATTERN else None

@@ -186,6 +186,7 @@ class Visitor(StreamHandler):
         try:
             event = self._read()
         except h11.RemoteProtocolError as error:
+            error.__traceback__ = None  # in which a frame holds the error itself
             self._refuse(stream, error)
             return
         if event is h11.NEED_DATA or event is h11.PAUSED:

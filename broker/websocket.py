@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from broker.blocks import WebsocketBlock
 from broker.complaints import Complaints
 from broker.config import Options
+from broker.runqueue import RunQueue
 from broker.tlscontext import server_context
 from broker.transport import Entrance
 from reactor import Listener, Reactor, Stream
@@ -50,6 +51,10 @@ class Owner(Protocol):
         """The limits of a message, and the host."""
 
     @property
+    def run_queue(self) -> RunQueue:
+        """Where clients' work waits that a turn has no room for."""
+
+    @property
     def complaints(self) -> Complaints:
         """Where to log what is wrong."""
 
@@ -76,6 +81,14 @@ class WebsocketListener:
         self._listener = Listener(reactor, (self.host, port), self._on_accept, backlog=backlog)
         self.port = self._listener.port
 
+    def pause(self) -> None:
+        """Let nobody in until `resume`. Idempotent."""
+        self._listener.pause()
+
+    def resume(self) -> None:
+        """Let them in again. Idempotent."""
+        self._listener.resume()
+
     def close(self) -> None:
         """Stop listening, and end those who have not come in yet. Idempotent."""
         self._listener.close()
@@ -91,6 +104,7 @@ class WebsocketListener:
             (self.host, self.port),
             options.max_control_line + options.max_payload + _ROOM,
             self._owner.complaints,
+            self._owner.run_queue,
             partial(self._admit, address),
             self._doors.discard,
         )

@@ -35,6 +35,7 @@ from broker.complaints import Complaints
 from broker.deflate import ACCEPTED, Inflater
 from broker.handshake import ConnectOptions, ServerInfo
 from broker.origins import allowed
+from broker.runqueue import RunQueue
 from broker.transport import Client, Entrance, Transport
 from broker.wstransport import WebsocketTransport
 from reactor import CloseKind, CloseReason, Reactor, Stream, StreamHandler, Timer
@@ -69,13 +70,23 @@ class RefusedError(Exception):
 class WebsocketEntrance(Entrance):
     """A client whose request was granted."""
 
-    __slots__ = ("_defaults", "_early", "_host", "_inflater", "_port", "_reactor", "stream")
+    __slots__ = (
+        "_defaults",
+        "_early",
+        "_host",
+        "_inflater",
+        "_port",
+        "_reactor",
+        "_run_queue",
+        "stream",
+    )
 
     kind: ClassVar[str] = "WEBSOCKET"
 
     def __init__(
         self,
         reactor: Reactor,
+        run_queue: RunQueue,
         stream: Stream,
         address: tuple[str, int],
         defaults: ConnectOptions,
@@ -84,6 +95,7 @@ class WebsocketEntrance(Entrance):
     ) -> None:
         self.stream = stream
         self._reactor = reactor
+        self._run_queue = run_queue
         self._host, self._port = address
         self._defaults = defaults
         self._inflater = inflater
@@ -114,7 +126,12 @@ class WebsocketEntrance(Entrance):
     def attach(self, client: Client) -> Transport:
         """Make the transport. Raises nothing."""
         return WebsocketTransport(
-            self._reactor, self.stream, client, inflater=self._inflater, early=self._early
+            self._reactor,
+            self.stream,
+            client,
+            run_queue=self._run_queue,
+            inflater=self._inflater,
+            early=self._early,
         )
 
     def close(self) -> None:
@@ -136,6 +153,7 @@ class WebsocketDoor(StreamHandler):
         "_http",
         "_limit",
         "_reactor",
+        "_run_queue",
         "_timer",
         "stream",
     )
@@ -147,6 +165,7 @@ class WebsocketDoor(StreamHandler):
         address: tuple[str, int],
         limit: int,
         complaints: Complaints,
+        run_queue: RunQueue,
         admit: Callable[[WebsocketEntrance], object],
         gone: Callable[[WebsocketDoor], object],
     ) -> None:
@@ -155,6 +174,7 @@ class WebsocketDoor(StreamHandler):
         self._address = address
         self._limit = limit
         self._complaints = complaints
+        self._run_queue = run_queue
         self._admit = admit
         self._gone = gone
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST)
@@ -171,6 +191,7 @@ class WebsocketDoor(StreamHandler):
             if isinstance(event, h11.Request):
                 self._judge(stream, event)
         except h11.RemoteProtocolError as error:
+            error.__traceback__ = None  # in which a frame holds the error itself
             self._refuse(stream, _GARBAGE, str(error))
 
     def on_close(self, stream: Stream, reason: CloseReason) -> None:
@@ -205,6 +226,7 @@ class WebsocketDoor(StreamHandler):
         self._http.next_event()  # the end of the request, behind which the early bytes are
         entrance = WebsocketEntrance(
             self._reactor,
+            self._run_queue,
             stream,
             self._address,
             _credentials(self._block, headers),

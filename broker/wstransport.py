@@ -8,8 +8,8 @@ into a frame. Outwards a frame holds at most `FRAME` bytes and is a message of i
 `COMPRESS` bytes and more are compressed where that was agreed.
 
 How it pauses: wsproto holds what a read brought (64 KiB at most), and frames are taken out of it
-one by one, so a pause in the middle of a read holds for the rest of it; and so does the end of a
-turn, in which no more than `FRAMES` are taken.
+one by one, so a pause in the middle of a read holds for the rest of it. After `FRAMES` of them the
+rest waits in the broker's run queue.
 
 How it ends: with a close frame whose code says why, by `CODES`, and nats-server's name for the
 reason as its text; the peer's close is answered with its own code. A violation of the framing is
@@ -32,6 +32,7 @@ from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
 
 from broker.deflate import Inflater, deflate
 from broker.errors import Closed
+from broker.runqueue import RunQueue
 from broker.transport import Client
 from reactor import CloseReason, Reactor, Stream, StreamHandler
 from reactor.errors import ReactorError
@@ -43,8 +44,8 @@ __all__ = ["CODES", "WebsocketTransport"]
 #: Bytes of payload that go out in one frame.
 FRAME = 64 * 1024
 
-#: Frames that are taken in during one turn; a read may hold ten thousand, of two bytes each.
-FRAMES = 32
+#: Frames that are taken in at once; a read may hold ten thousand, of two bytes each.
+FRAMES = 4
 
 #: Bytes from which on compressing a message may be worth it.
 COMPRESS = 64
@@ -85,12 +86,12 @@ class WebsocketTransport(StreamHandler):
 
     __slots__ = (
         "_client",
-        "_compress",
         "_farewell",
         "_frames",
         "_incoming",
+        "_inflater",
         "_paused",
-        "_reactor",
+        "_run_queue",
         "_said_close",
         "_stream",
     )
@@ -101,13 +102,14 @@ class WebsocketTransport(StreamHandler):
         stream: Stream,
         client: Client,
         *,
+        run_queue: RunQueue,
         inflater: Inflater | None = None,
         early: bytes = b"",
     ) -> None:
-        self._reactor = reactor
+        self._run_queue = run_queue
         self._stream = stream
         self._client = client
-        self._compress = inflater is not None
+        self._inflater = inflater
         self._frames = FrameProtocol(client=False, extensions=[inflater] if inflater else [])
         self._incoming: Iterator[Frame] = iter(())
         self._paused = True  # until the client is greeted
@@ -139,6 +141,7 @@ class WebsocketTransport(StreamHandler):
     def on_close(self, stream: Stream, reason: CloseReason) -> None:
         """It is over."""
         self._client.on_close(stream, reason)
+        del self._client  # so that neither keeps the other
 
     # --- as the client's transport --------------------------------------------------------------
 
@@ -174,13 +177,13 @@ class WebsocketTransport(StreamHandler):
         """Go on with what has come already, in a later turn, then with what comes."""
         if self._paused:
             self._paused = False
-            self._reactor.call_soon(self._deliver)
+            self._run_queue.add(self._deliver)
 
     def writelines(self, chunks: Iterable[bytes]) -> None:
         """Send these bytes in as few frames as may be."""
         listed = list(chunks)
         size = sum(map(len, listed))
-        if size <= FRAME and not (self._compress and size >= COMPRESS):
+        if size <= FRAME and not (self._inflater and size >= COMPRESS):
             if size:
                 self._stream.writelines([_header(Opcode.BINARY, size), *listed])
             return
@@ -189,7 +192,7 @@ class WebsocketTransport(StreamHandler):
             self._send(joined[start : start + FRAME])
 
     def _send(self, data: bytes) -> None:
-        if self._compress and len(data) >= COMPRESS:
+        if self._inflater and len(data) >= COMPRESS:
             small = deflate(data)
             self._stream.writelines([_header(Opcode.BINARY, len(small), _COMPRESSED), small])
         else:
@@ -219,8 +222,11 @@ class WebsocketTransport(StreamHandler):
                 left -= 1
                 if left < 0:
                     self._stream.pause_reading()
-                    self._reactor.call_soon(self._deliver)
+                    self._run_queue.add(self._deliver)
                     return
+                if self._inflater is not None and self._inflater.pending:
+                    self._hear(self._inflater.more())
+                    continue
                 frame = next(self._incoming, None)
                 if frame is None:
                     self._stream.resume_reading()
@@ -238,9 +244,12 @@ class WebsocketTransport(StreamHandler):
         elif frame.opcode is Opcode.CLOSE:
             self._farewell = payload
             self._client.on_eof(self._stream)
-        elif frame.opcode is not Opcode.PONG and payload:
+        elif frame.opcode is not Opcode.PONG:
             # Which of the two it is means nothing to NATS, whose bytes they are.
-            data = payload.encode() if isinstance(payload, str) else payload
+            self._hear(payload.encode() if isinstance(payload, str) else payload)
+
+    def _hear(self, data: bytes) -> None:
+        if data:
             self._client.on_data(self._stream, data)
 
     def _violated(self, error: ParseFailed) -> None:

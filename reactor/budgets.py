@@ -45,8 +45,10 @@ JOIN_LIMIT: Final = 8 * 1024
 ALLOCATOR_LESSON: Final = 16 * 1024 * 1024
 
 #: Connections accepted from one listener in one turn: the budget starts at the first number and
-#: doubles up to the second while the backlog keeps filling it.
-ACCEPT_BUDGET: Final = (1, 64)
+#: doubles up to the second while the backlog keeps filling it. What a program does for a new peer
+#: takes ten times as long as a turn without one, so more than a few would save nothing; and those
+#: who come by the hundred keep those who are there waiting for a few at a time.
+ACCEPT_BUDGET: Final = (1, 2)
 
 #: Datagrams received from one socket in one turn.
 DATAGRAM_BUDGET: Final = 64

@@ -60,6 +60,9 @@ GATHER: Final = 16
 #: Seconds that `close` waits for a peer that does not take what is queued for it.
 CLOSE_LINGER: Final = 10.0
 
+#: Who is called when nobody is called any more.
+_NOBODY: Final = StreamHandler()
+
 _lesson = bytes(ALLOCATOR_LESSON)  # for the whole process: see there
 del _lesson
 
@@ -309,7 +312,13 @@ class Core(ABC):
             pass  # nothing there, or nobody
 
     def _tell_close(self, reason: CloseReason) -> None:
-        self.handler.on_close(self, reason)
+        try:
+            self.handler.on_close(self, reason)
+        finally:
+            # A handler knows its stream, as a rule, and the reason may be an exception whose
+            # traceback does: let go of both, for the same end as in `_release`.
+            self.handler = _NOBODY
+            self._reason = None
 
     def _on_shutdown(self, force: bool) -> None:
         reason = CloseReason(CloseKind.SHUTDOWN)

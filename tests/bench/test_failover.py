@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,8 +28,25 @@ from bench.failover_judge import (
     schedule,
     violations,
 )
+from bench.failover_network import Namespaces, Proxies, networks
+from bench.failover_nodes import free_ports
 
 END = 100.0
+
+#: A program that says hello to everybody, and one that wants to be told.
+ANSWERER = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print(flush=True)
+while True:
+    listener.accept()[0].send(b"hello")
+"""
+DIALLER = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+sock.settimeout(2)
+sys.exit(sock.recv(5) != b"hello")
+"""
 
 
 def publisher(*sent: float, node: int = 0) -> Publisher:
@@ -176,16 +196,74 @@ def test_where_a_client_was_is_known_at_each_time() -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("network", [Namespaces.name, Proxies.name])
 def test_a_short_run_over_processes_is_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = [fault("kill", 1, begin=2.0, end=3.0)]
+    if network not in networks():
+        pytest.skip("network namespaces take `ip` and root's rights")
+    planned = [fault("kill", 1, begin=2.0, end=3.0), fault("cut", 0, 2, begin=5.0, end=9.0)]
     monkeypatch.setattr(failover, "schedule", lambda *_: planned)
     record = tmp_path / "failover.json"
-    failover.main(["--seconds", "4", "--seed", "1", "--json", str(record)])
+    options = ["--seconds", "14", "--seed", "1", "--network", network, "--json", str(record)]
+    before = signal.getsignal(signal.SIGTERM)
+    failover.main(options)
+    assert before is signal.getsignal(signal.SIGTERM)
     saved = json.loads(record.read_text())
     # How long things take on a busy machine is not for a test to judge; what never may happen is.
     never = ("doubled", "reordered", "lost", "n0 is wrong", "n1 is wrong", "n2 is wrong")
     assert [] == [text for text in saved["violations"] if text.startswith(never)]
-    assert 1 == len(saved["faults"])
+    assert 2 == len(saved["faults"])
     assert saved["figures"]["clients back after kill"].startswith("5, ")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [Namespaces, Proxies])
+def test_a_cut_parts_two_nodes_and_nobody_else(kind: type[Namespaces] | type[Proxies]) -> None:
+    if kind.name not in networks():
+        pytest.skip("network namespaces take `ip` and root's rights")
+    asyncio.run(_cut_one_of_three(kind(3)))
+
+
+async def _cut_one_of_three(network: Namespaces | Proxies) -> None:
+    ports = free_ports(3)
+    listeners = []
+    try:
+        await network.open(ports)
+        for number, port in enumerate(ports):
+            listener = await asyncio.create_subprocess_exec(
+                *network.command(
+                    number, [sys.executable, "-c", ANSWERER, network.listen, str(port)]
+                ),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            listeners.append(listener)
+            assert listener.stdout is not None
+            await listener.stdout.readline()
+        assert [True, True, True] == await _reached(network)
+        network.cut(frozenset((0, 2)))
+        assert [True, False, True] == await _reached(network)
+        network.heal(frozenset((0, 2)))
+        for _ in range(10):  # the kernel asks for addresses once a second
+            reached = await _reached(network)
+            if all(reached):
+                break
+        assert [True, True, True] == reached
+    finally:
+        for listener in listeners:
+            listener.kill()
+            await listener.wait()
+        await network.close()
+
+
+async def _reached(network: Namespaces | Proxies) -> list[bool]:
+    """Whether 1 reaches 0, 2 reaches 0, and 2 reaches 1."""
+
+    async def reaches(number: int, other: int) -> bool:
+        host, port = network.route(number, other).split(":")
+        dialler = await asyncio.create_subprocess_exec(
+            *network.command(number, [sys.executable, "-c", DIALLER, host, port])
+        )
+        return await dialler.wait() == 0
+
+    return [await reaches(*pair) for pair in ((1, 0), (2, 0), (2, 1))]

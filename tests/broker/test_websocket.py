@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wsproto.frame_protocol import FrameProtocol
 
 from broker.blocks import WebsocketBlock
+from broker.deflate import STEP, Inflater
 from broker.errors import Closed
+from broker.runqueue import PIECES
 from broker.websocket import WebsocketListener
 from broker.wstransport import CODES, FRAME, FRAMES
 from reactor import Reactor
@@ -340,7 +343,7 @@ def test_a_subscriber_that_reads_too_slowly_is_cut_off() -> None:
 
 def test_a_flood_of_frames_is_worked_off_a_few_in_a_turn() -> None:
     client = enter()
-    pings = [b"%d" % number for number in range(5 * FRAMES)]
+    pings = [b"%d" % number for number in range(5 * FRAMES * PIECES)]
     client.socket.send(b"".join(raw.frame(ping, raw.PING) for ping in pings))
     answered = []
     for _ in range(20):
@@ -350,7 +353,7 @@ def test_a_flood_of_frames_is_worked_off_a_few_in_a_turn() -> None:
         except BlockingIOError:
             continue
         answered.append([one.payload for one in raw.frames(answer)])
-    assert max(map(len, answered)) <= FRAMES
+    assert max(map(len, answered)) <= FRAMES * PIECES
     assert pings == [payload for turn in answered for payload in turn]
 
 
@@ -412,6 +415,39 @@ def test_a_bomb_is_1009_and_never_inflated() -> None:
     assert client.ended
 
 
+@pytest.mark.parametrize("opcode", [raw.TEXT, raw.BINARY])
+@pytest.mark.parametrize("size", [STEP - 6, STEP, STEP + 6, 2 * STEP, 5 * STEP])
+@pytest.mark.parametrize("cut", [1, 7, 1_000_000])
+def test_a_message_of_many_steps_comes_whole_and_is_followed_by_the_next(
+    size: int, opcode: int, cut: int
+) -> None:
+    client = deflating(max_payload=1 << 20)
+    for _ in range(2):
+        length = size - (15 if size < 100_000 else 16)
+        text = b"PUB a %d\r\n%b\r\n" % (length, b"x" * length)
+        assert size == len(text)
+        packed = raw.deflated(text)
+        client.send(raw.frame(packed[:cut], opcode, final=cut > len(packed), compressed=True))
+        if cut < len(packed):
+            client.send(raw.frame(packed[cut:], 0))
+        assert b"PONG\r\n" == raw.text(client.ask(raw.frame(b"PING\r\n")))
+    assert not client.ended
+
+
+def test_no_more_than_a_step_is_inflated_at_once() -> None:
+    inflater = Inflater(10 * STEP)
+    protocol = FrameProtocol(client=False, extensions=[inflater])
+    text = bytes(5 * STEP)
+    protocol.receive_bytes(raw.frame(raw.deflated(text), compressed=True))
+    frame = next(protocol.received_frames())
+    assert isinstance(frame.payload, bytes)
+    parts = [frame.payload]
+    while inflater.pending:
+        parts.append(inflater.more())
+    assert STEP == max(map(len, parts))
+    assert text == b"".join(parts)
+
+
 def test_what_cannot_be_inflated_is_1007() -> None:
     client = deflating()
     assert 1007 == raw.closing(client.ask(raw.frame(b"\xff\xff\xff", compressed=True)))[0]
@@ -444,7 +480,9 @@ class Guests:
     def __init__(self, reactor: Reactor) -> None:
         from broker.complaints import Complaints
         from broker.config import Options
+        from broker.runqueue import RunQueue
 
+        self.run_queue = RunQueue(reactor)
         self.complaints = Complaints(reactor)
         self.options = Options(host="127.0.0.1")
         self.count = 0

@@ -194,6 +194,7 @@ class VirtualWebsocket(VirtualSocket):
             ("127.0.0.1", 8080),
             options.max_control_line + options.max_payload + 4096,
             broker.server.complaints,
+            broker.server.run_queue,
             admit,
             self.doors.append,
         )
