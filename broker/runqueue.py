@@ -28,7 +28,7 @@ from reactor import Reactor
 __all__ = ["CROWD", "PIECES", "SECONDS", "RunQueue"]
 
 #: For how long pieces are begun in one turn. A turn that does nothing else costs a tenth of it.
-SECONDS = 150e-6
+SECONDS = 200e-6
 
 #: Pieces in one turn.
 PIECES = 8

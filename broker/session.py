@@ -57,9 +57,9 @@ from broker.switchboard import Switchboard
 
 __all__ = ["Session", "Wire"]
 
-# Operations settled per receive or resume.  A read can hold thousands, some of them 30 microseconds
-# long, and others want their turn.
-OPERATION_BUDGET = 8
+# Operations settled per receive or resume.  A read can hold thousands, of up to 30 us each, and
+# others want their turn; with half as many the turns between them are felt in a flood of misses.
+OPERATION_BUDGET = 16
 
 # So many bytes more of a subject count as one operation more.
 OPERATION_LENGTH = 256

@@ -46,7 +46,8 @@ _DOT = SEPARATOR[0]
 
 def is_valid_filter(subject: bytes) -> bool:
     """Whether a subscription may ask for `subject`: no empty token, and `>` only at the end."""
-    return not has_empty_token(subject) and TAIL not in subject.split(SEPARATOR)[:-1]
+    tokens = subject.split(SEPARATOR)
+    return b"" not in tokens and TAIL not in tokens[:-1]
 
 
 def has_empty_token(subject: bytes) -> bool:
